@@ -1,0 +1,132 @@
+//! From core modules to components.
+//!
+//! `wit-component` makes a component of a core module that carries its WIT in a
+//! custom section (as wit-bindgen leaves it there), and `wac-graph` connects two
+//! components. Both are used as libraries: building their command-line tools
+//! takes far longer. This crate stands apart from the one that embeds wasmtime,
+//! so that a build of the components does not wait for an engine.
+
+use std::collections::HashSet;
+
+use anyhow::{Context, Result, ensure};
+use wac_graph::types::{InterfaceId, ItemKind, Package};
+use wac_graph::{CompositionGraph, EncodeOptions, PackageId};
+use wasm_encoder::{Module, RawSection};
+use wasmparser::{Parser, Payload, Validator};
+use wit_component::ComponentEncoder;
+
+pub mod inspect;
+mod shorten;
+
+/// Makes a component of a core module. The module names everything it needs
+/// itself, so no adapters take part. Names and debug sections are left out.
+pub fn encode(core_module: &[u8]) -> Result<Vec<u8>> {
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&strip(core_module)?)
+        .context("the module holds no usable component metadata")?
+        .encode()
+        .context("the module does not fit the world it was built for")?;
+    let shortened = shorten::shorten(&component)?;
+    Validator::new()
+        .validate_all(&shortened)
+        .context("the component with shortened names is not valid")?;
+    Ok(shortened)
+}
+
+/// A module without its custom sections, but for those with its WIT.
+fn strip(module: &[u8]) -> Result<Vec<u8>> {
+    let mut stripped = Module::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload.context("not a WebAssembly binary")?;
+        if let Payload::CustomSection(section) = &payload
+            && !section.name().starts_with("component-type")
+        {
+            continue;
+        }
+        if let Some((id, range)) = payload.as_section() {
+            stripped.section(&RawSection {
+                id,
+                data: &module[range.start as usize..range.end as usize],
+            });
+        }
+    }
+    Ok(stripped.finish())
+}
+
+/// Connects the exports of the component `plug` to the imports of `socket` that
+/// have the same names. The composition imports what neither supplies, and
+/// exports what `socket` exports, and also those interfaces of `plug` whose types
+/// these exports use: a component's exports may only name types that it imports
+/// or exports too.
+///
+/// Unlike `wac_graph::plug`, which leaves an import of another type unconnected
+/// without a word, this fails where the types of a name do not agree.
+pub fn compose(socket: &[u8], plug: &[u8]) -> Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let socket = register(&mut graph, "tether:socket", socket)?;
+    let plug = register(&mut graph, "tether:plug", plug)?;
+    let shared = shared_names(&graph, socket, plug);
+    ensure!(!shared.is_empty(), "the first component imports nothing that the second exports");
+    let used = used_names(&graph, socket);
+    let exports = export_names(&graph, socket);
+
+    let plug = graph.instantiate(plug);
+    let socket = graph.instantiate(socket);
+    for name in &shared {
+        let export = graph.alias_instance_export(plug, name)?;
+        graph
+            .set_instantiation_argument(socket, name, export)
+            .with_context(|| format!("connecting {name}"))?;
+    }
+    // The types first: an export follows what it uses.
+    let types = shared.iter().filter(|name| used.contains(*name));
+    for (instance, name) in
+        types.map(|name| (plug, name)).chain(exports.iter().map(|name| (socket, name)))
+    {
+        let export = graph.alias_instance_export(instance, name)?;
+        graph.export(export, name).with_context(|| format!("exporting {name}"))?;
+    }
+    graph.encode(EncodeOptions::default()).context("writing the composition")
+}
+
+fn register(graph: &mut CompositionGraph, name: &str, component: &[u8]) -> Result<PackageId> {
+    let package = Package::from_bytes(name, None, component, graph.types_mut())
+        .with_context(|| format!("reading the component for {name}"))?;
+    graph.register_package(package).with_context(|| format!("taking in {name}"))
+}
+
+fn export_names(graph: &CompositionGraph, package: PackageId) -> Vec<String> {
+    let world = &graph.types()[graph[package].ty()];
+    world.exports.keys().cloned().collect()
+}
+
+fn shared_names(graph: &CompositionGraph, socket: PackageId, plug: PackageId) -> Vec<String> {
+    let imports = &graph.types()[graph[socket].ty()].imports;
+    export_names(graph, plug).into_iter().filter(|name| imports.contains_key(name)).collect()
+}
+
+/// The interfaces that a component's exports use types of, directly or through
+/// other interfaces.
+fn used_names(graph: &CompositionGraph, package: PackageId) -> HashSet<String> {
+    let types = graph.types();
+    let mut open: Vec<InterfaceId> = types[graph[package].ty()]
+        .exports
+        .values()
+        .filter_map(|kind| match kind {
+            ItemKind::Instance(interface) => Some(*interface),
+            _ => None,
+        })
+        .collect();
+    let mut used = HashSet::new();
+    while let Some(interface) = open.pop() {
+        for through in types[interface].uses.values() {
+            if let Some(name) = &types[through.interface].id
+                && used.insert(name.clone())
+            {
+                open.push(through.interface);
+            }
+        }
+    }
+    used
+}

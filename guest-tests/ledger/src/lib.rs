@@ -1,0 +1,75 @@
+//! The ledger: a small language runtime on Tether.
+//!
+//! It parses a JSON document into the collector's heap and adds up its numbers,
+//! exactly, with decimals that live in the host. Of the tree nothing stays in
+//! the guest's own memory; each decimal is owned by a wrapper in the heap, and is
+//! dropped when the collector finds the wrapper dead.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`lexer`] | tokens from chunks of the document |
+//! | [`tree`] | the nodes' form, and the programs that build them |
+//! | [`parse`] | from tokens to the tree |
+//! | [`walk`] | from the tree to events, in the document's order |
+//! | [`evaluate`] | counts, the longest text, the deepest path |
+//! | [`sum`] | the exact sum |
+//! | [`handles`] | decimals, dropped exactly once |
+//! | [`run`] | all of it, from settings to outcome |
+//! | [`imports`], [`failure`] | the edges: what comes in, and what goes wrong |
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod evaluate;
+pub mod failure;
+pub mod handles;
+pub mod imports;
+pub mod lexer;
+pub mod parse;
+pub mod run;
+pub mod sum;
+pub mod tree;
+pub mod walk;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+#[expect(missing_docs, reason = "generated; the texts in wit/ are there")]
+mod bindings {
+    wit_bindgen::generate!({
+        path: ["../../wit", "wit"],
+        world: "tether:ledger/ledger",
+        generate_all,
+    });
+}
+
+/// What makes the crate a component's core module.
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "generated: the export")]
+mod component {
+    use crate::bindings::exports::tether::ledger::program::{Guest, Outcome, Settings};
+    use crate::imports::Component;
+
+    #[global_allocator]
+    static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo) -> ! {
+        core::arch::wasm32::unreachable()
+    }
+
+    struct Ledger;
+
+    impl Guest for Ledger {
+        fn run(settings: Settings) -> Outcome {
+            crate::run::run(&Component, &settings)
+        }
+    }
+
+    crate::bindings::export!(Ledger with_types_in crate::bindings);
+}

@@ -1,0 +1,8 @@
+//! Tether's hosts on wasmtime: one for the ledger composed with the collector,
+//! and the pieces that tests of the bare collector need.
+
+pub mod decimals;
+pub mod engine;
+pub mod ledger;
+pub mod report;
+pub mod wasi;

@@ -1,0 +1,19 @@
+//! Tether on its hosts: the ledger composed with the collector, on wasmtime and
+//! on two versions of jco, and the bare collector driven from outside.
+//!
+//! One program, so that wasmtime is linked once. It needs the artifacts of
+//! `cargo xtask build`, jco, and the default document; `cargo xtask test` brings
+//! all of that.
+
+mod bad_references;
+mod bare;
+mod command_line;
+mod ledger;
+mod malformed;
+mod memory;
+mod oracle;
+mod push;
+mod random;
+mod support;
+mod wasi;
+mod wrapping;

@@ -1,0 +1,121 @@
+//! A host that refuses memory: an error with the number of bytes, never a trap,
+//! and a heap that goes on where something is let go.
+
+use crate::bare::{CONSERVATIVE, ErrorCode, Heap, LEAF, Words, code, fresh};
+
+const NOTHING: Words = Words { count: 0, references: 0 };
+const ALL_REFERENCES: Words = Words { count: 64, references: u64::MAX };
+
+/// Fills the heap with rooted objects, each with a wrapper, until memory ends.
+/// Gives the number of handles that the heap took, and the error.
+fn fill(heap: &mut Heap) -> (u32, ErrorCode) {
+    let mut handles = 0;
+    loop {
+        let answer = add(heap, handles);
+        match answer {
+            Ok(true) => handles += 1,
+            Ok(false) => {}
+            Err(code) => return (handles, code),
+        }
+    }
+}
+
+/// One more object of a size of its own. Every eighth owns a handle.
+fn add(heap: &mut Heap, handles: u32) -> Result<bool, ErrorCode> {
+    let roots = heap.depth();
+    let code = |error: crate::bare::Error| error.code;
+    // One list for all, so that the shadow stack stays short.
+    let object = heap.allocate(CONSERVATIVE, 16 + roots % 7 * 1000).map_err(code)?;
+    heap.push(object).map_err(code)?;
+    if !roots.is_multiple_of(8) {
+        return Ok(false);
+    }
+    heap.register(object, 1, handles, 0).map_err(code)?;
+    Ok(true)
+}
+
+#[test]
+fn refused_at_every_point_in_turn_is_an_error_and_loses_nothing() {
+    let mut started = 0;
+    for grants in 0..32 {
+        let mut heap = fresh();
+        heap.world().growth.grants = Some(grants);
+        let (handles, code) = fill(&mut heap);
+        assert_eq!(code, ErrorCode::OutOfMemory, "after {grants} grants");
+        assert!(heap.world().growth.refused > 0);
+        if heap.depth() == 0 {
+            continue;
+        }
+        started += 1;
+        heap.assert_sound();
+
+        // With its roots gone the heap has room again.
+        heap.truncate(0).unwrap();
+        heap.collect().unwrap();
+        heap.assert_sound();
+        let again = heap.allocate(LEAF, 64).unwrap();
+        assert_eq!(heap.get(again, 0).unwrap(), 0);
+        heap.close().unwrap();
+        let mut released = heap.drain_all();
+        released.sort_unstable();
+        assert_eq!(released, (0..handles).collect::<Vec<u32>>(), "after {grants} grants");
+    }
+    assert!(started >= 24, "it needs more than 8 grants for its first object");
+}
+
+#[test]
+fn a_heap_that_cannot_start_says_so_and_starts_when_it_can() {
+    let mut heap = fresh();
+    heap.world().growth.grants = Some(0);
+    for _ in 0..3 {
+        assert_eq!(code(heap.allocate(LEAF, 8)), ErrorCode::OutOfMemory);
+        assert_eq!(code(heap.wrap(1, 2, 0)), ErrorCode::OutOfMemory);
+    }
+    heap.world().growth.grants = None;
+    heap.wrap(1, 2, 0).unwrap();
+    heap.assert_sound();
+    heap.close().unwrap();
+    assert_eq!(heap.drain_all(), [2]);
+}
+
+#[test]
+fn a_large_object_that_cannot_be_had_names_its_bytes() {
+    let mut heap = fresh();
+    let kept = heap.create(LEAF, 8, &[1, 2]).unwrap();
+    heap.push(kept).unwrap();
+    heap.world().growth.grants = Some(0);
+    let error = heap.allocate(LEAF, 64 << 20).unwrap_err();
+    assert_eq!(error.code, ErrorCode::OutOfMemory);
+    assert!(error.value >= 64 << 20, "{error:?}");
+    assert_eq!(heap.words(kept, 2).unwrap(), [1, 2]);
+    heap.assert_sound();
+    heap.world().growth.grants = None;
+    let large = heap.allocate(LEAF, 64 << 20).unwrap();
+    assert_eq!(heap.get(large, (64 << 18) - 1).unwrap(), 0);
+}
+
+#[test]
+fn sizes_beyond_the_address_space_are_out_of_memory() {
+    let mut heap = fresh();
+    let wide = heap.define_layout(NOTHING, ALL_REFERENCES).unwrap();
+    for (layout, length) in [
+        (LEAF, u32::MAX),
+        (LEAF, u32::MAX - 7),
+        (CONSERVATIVE, 0xffff_0000),
+        (wide, u32::MAX),
+        (wide, 1 << 25),
+    ] {
+        let error = heap.allocate(layout, length).unwrap_err();
+        assert_eq!(error.code, ErrorCode::OutOfMemory, "{layout} {length}");
+    }
+    heap.assert_sound();
+}
+
+#[test]
+fn a_fresh_instance_is_small() {
+    let mut heap = fresh();
+    heap.world().growth.grants = Some(u32::MAX);
+    heap.allocate(LEAF, 8).unwrap();
+    let taken = heap.statistics().heap_bytes;
+    assert!(taken <= 1 << 20, "the first object takes {taken} bytes");
+}

@@ -1,0 +1,148 @@
+//! What the tests stand on: the artifacts, and the three hosts of the ledger.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use tether_runner::ledger::{Program, Settings, Surroundings};
+use tether_runner::report::{Circumstances, of_run};
+
+/// Settings of a run that keep every default.
+pub const DEFAULTS: Settings =
+    Settings { heap_limit_bytes: 0, wrap_capacity: 0, wrap_limit: 0, keep_decimals: false };
+
+/// Where the ledger can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// The wasmtime that is linked into this program.
+    Wasmtime,
+    /// jco, by the name that the harness has for its version.
+    Jco(&'static str),
+}
+
+/// Runs the ledger over a document and gives its report.
+pub fn run(host: Host, document: &[u8], settings: Settings) -> Value {
+    match host {
+        Host::Wasmtime => run_on_wasmtime(document, settings),
+        Host::Jco(version) => run_on_jco(version, document, settings),
+    }
+}
+
+fn run_on_wasmtime(document: &[u8], settings: Settings) -> Value {
+    static PROGRAM: OnceLock<Program> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| Program::load(&artifact("ledger-composed.wasm")).unwrap());
+    let run = program.run(document, settings, Surroundings::default()).unwrap();
+    let around = Circumstances { host: "wasmtime", document: "document.json" };
+    of_run(&run, &around).0
+}
+
+fn run_on_jco(version: &str, document: &[u8], settings: Settings) -> Value {
+    let path = temporary("document.json");
+    std::fs::write(&path, document).unwrap();
+    let mut node = jco_harness("run.mjs", version);
+    node.arg(artifact("ledger-composed.wasm")).arg(&path);
+    node.args(["--heap-limit", &settings.heap_limit_bytes.to_string()])
+        .args(["--wrap-capacity", &settings.wrap_capacity.to_string()])
+        .args(["--wrap-limit", &settings.wrap_limit.to_string()]);
+    if settings.keep_decimals {
+        node.arg("--keep-decimals");
+    }
+    let (code, report) = run_json(&mut node);
+    std::fs::remove_file(&path).unwrap();
+    let expected = if report["error"].is_null() { 0 } else { 1 };
+    assert_eq!(code, expected, "{report}");
+    report
+}
+
+/// Node with a script of the jco harness.
+pub fn jco_harness(script: &str, version: &str) -> Command {
+    let mut node = Command::new("node");
+    node.arg(manifest_folder().join("../jco").join(script))
+        .args(["--jco", version, "--cache"])
+        .arg(artifacts().join("jco"));
+    node
+}
+
+/// Runs a program that prints one JSON object: its exit code, and the object.
+pub fn run_json(command: &mut Command) -> (i32, Value) {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{command:?} printed no JSON ({error}); {stderr}"));
+    (output.status.code().expect("no signal ended it"), value)
+}
+
+/// A path for a file that this test alone uses.
+pub fn temporary(name: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("{}-{count}-{name}", std::process::id()))
+}
+
+/// One of the artifacts of `cargo xtask build`.
+pub fn artifact(name: &str) -> PathBuf {
+    let path = artifacts().join(name);
+    assert!(path.is_file(), "{} is missing: run `cargo xtask build` first", path.display());
+    path
+}
+
+/// The default document of `cargo xtask run`.
+pub fn default_document() -> Vec<u8> {
+    let path = env::var_os("TETHER_DOCUMENT").map_or_else(
+        || artifacts().join("npm/world-atlas-2.0.2/node_modules/world-atlas/countries-10m.json"),
+        PathBuf::from,
+    );
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}: run `cargo xtask run` once, which fetches it", path.display())
+    })
+}
+
+/// The small document in the repository.
+pub fn small_document() -> Vec<u8> {
+    std::fs::read(manifest_folder().join("../ledger/documents/small.json")).unwrap()
+}
+
+fn artifacts() -> PathBuf {
+    env::var_os("TETHER_ARTIFACTS")
+        .map_or_else(|| manifest_folder().join("../../target/tether"), PathBuf::from)
+}
+
+fn manifest_folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Makes of each function `case(host)` one test for every host.
+macro_rules! on_every_host {
+    ($($case:ident),* $(,)?) => {
+        mod wasmtime {
+            use crate::support::Host;
+            $(#[test] fn $case() { super::$case(Host::Wasmtime); })*
+        }
+        mod jco_current {
+            use crate::support::Host;
+            $(#[test] fn $case() { super::$case(Host::Jco("current")); })*
+        }
+        mod jco_1_10_2 {
+            use crate::support::Host;
+            $(#[test] fn $case() { super::$case(Host::Jco("1.10.2")); })*
+        }
+    };
+}
+pub(crate) use on_every_host;
+
+/// Makes of each function `case(version)` one test for every version of jco.
+macro_rules! on_every_jco {
+    ($($case:ident),* $(,)?) => {
+        mod jco_current {
+            $(#[test] fn $case() { super::$case("current"); })*
+        }
+        mod jco_1_10_2 {
+            $(#[test] fn $case() { super::$case("1.10.2"); })*
+        }
+    };
+}
+pub(crate) use on_every_jco;

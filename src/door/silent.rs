@@ -1,0 +1,17 @@
+//! No environment, no clock: what the doors without WASI have.
+
+use crate::config::Options;
+use crate::observer::Silent;
+
+/// Who watches collections: nobody.
+pub type Watch = Silent;
+
+/// Options as the program gave them.
+pub fn from_environment(options: Options) -> (Options, Watch) {
+    (options, Silent)
+}
+
+/// The longest and the total pause, in nanoseconds: not known.
+pub fn pauses(_: &Watch) -> (u64, u64) {
+    (0, 0)
+}

@@ -1,0 +1,308 @@
+//! Reading and writing objects, with every reference and bound checked.
+//!
+//! Whatever a caller passes is looked up in the page map and the metadata (or the
+//! large-object table) before anything is read or written. An operation that
+//! writes several words checks all of them first.
+
+use super::Heap;
+use crate::error::Error;
+use crate::layout::{self, LayoutId};
+use crate::memory::Memory;
+use crate::metadata::{self, REFERENCE_0};
+use crate::observer::Observer;
+use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
+
+/// A live object, found by its reference.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Object {
+    /// In a block; its start byte's address.
+    InBlock { start: u32 },
+    /// A large object; its position in the table.
+    Large { position: u32 },
+}
+
+impl<M: Memory, O: Observer> Heap<M, O> {
+    /// Whether `reference` is the start of a live object. Null is not.
+    #[inline]
+    pub fn is_object(&self, reference: Reference) -> bool {
+        self.find(reference).is_ok()
+    }
+
+    /// An object's size in bytes, a multiple of 8: at least what was asked for.
+    pub fn size_of(&self, object: Reference) -> Result<u32, Error> {
+        self.check_open()?;
+        let found = self.find(object)?;
+        Ok(self.size_of_found(found))
+    }
+
+    /// Reads the word at `index`, counted in words from the object's start.
+    pub fn get(&self, object: Reference, index: u32) -> Result<u32, Error> {
+        self.check_open()?;
+        let offset = self.check_words(object, index, 1)?.1;
+        Ok(self.supply.memory.load_u32(object + offset))
+    }
+
+    /// Writes the word at `index`. In a reference slot it must be null or a live
+    /// object.
+    pub fn set(&mut self, object: Reference, index: u32, value: u32) -> Result<(), Error> {
+        self.check_open()?;
+        let (found, offset) = self.check_words(object, index, 1)?;
+        self.check_store(found, object, index, value)?;
+        self.supply.memory.store_u32(object + offset, value);
+        Ok(())
+    }
+
+    /// Reads words from word `index` on.
+    pub fn read_words(&self, object: Reference, index: u32, into: &mut [u32]) -> Result<(), Error> {
+        self.check_open()?;
+        let offset = self.check_words(object, index, into.len())?.1;
+        for (at, word) in (object + offset..).step_by(WORD_BYTES as usize).zip(into) {
+            *word = self.supply.memory.load_u32(at);
+        }
+        Ok(())
+    }
+
+    /// Checks that [`read_bytes`](Self::read_bytes) would be in bounds.
+    pub fn check_read_bytes(
+        &self,
+        object: Reference,
+        offset: u32,
+        count: u32,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        self.check_bytes(object, offset, count as usize).map(|_| ())
+    }
+
+    /// How many words [`read_objects`](Self::read_objects) needs for as many of
+    /// `objects`, from the first on, as fit in `most_words`; for one at least.
+    pub fn measure_objects(&self, objects: &[Reference], most_words: u32) -> Result<usize, Error> {
+        self.check_open()?;
+        let mut words = 0;
+        for &object in objects {
+            let more = 1 + self.size_of_found(self.find(object)?) / WORD_BYTES;
+            if words > 0 && words + more > most_words {
+                break;
+            }
+            words += more;
+        }
+        Ok(words as usize)
+    }
+
+    /// Reads whole objects, for each a word with its size in bytes and then its
+    /// words, until `into` is full.
+    pub fn read_objects(&self, objects: &[Reference], into: &mut [u32]) -> Result<(), Error> {
+        self.check_open()?;
+        let mut rest = into;
+        for &object in objects {
+            let size_bytes = self.size_of_found(self.find(object)?);
+            let words = (size_bytes / WORD_BYTES) as usize;
+            let Some((size, behind)) = rest.split_first_mut() else { break };
+            let Some((content, behind)) = behind.split_at_mut_checked(words) else { break };
+            *size = size_bytes;
+            for (at, word) in (object..).step_by(WORD_BYTES as usize).zip(content) {
+                *word = self.supply.memory.load_u32(at);
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Writes words from word `index` on: all of them or, at an error, none.
+    pub fn write_words(
+        &mut self,
+        object: Reference,
+        index: u32,
+        words: &[u32],
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        let (found, offset) = self.check_words(object, index, words.len())?;
+        for (slot, &word) in (index..).zip(words) {
+            self.check_store(found, object, slot, word)?;
+        }
+        self.put_words(object + offset, words);
+        Ok(())
+    }
+
+    /// Reads bytes from byte `offset` on.
+    pub fn read_bytes(&self, object: Reference, offset: u32, into: &mut [u8]) -> Result<(), Error> {
+        self.check_open()?;
+        self.check_bytes(object, offset, into.len())?;
+        self.supply.memory.read(object + offset, into);
+        Ok(())
+    }
+
+    /// Writes bytes from byte `offset` on, over scalar slots only.
+    pub fn write_bytes(
+        &mut self,
+        object: Reference,
+        offset: u32,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        let found = self.check_bytes(object, offset, bytes.len())?;
+        if self.has_references(found) {
+            let end = offset + bytes.len() as u32;
+            for index in offset / WORD_BYTES..end.div_ceil(WORD_BYTES) {
+                if self.is_reference_slot(found, object, index) {
+                    return Err(Error::ReferenceSlot { offset_bytes: index * WORD_BYTES });
+                }
+            }
+        }
+        self.supply.memory.write(object + offset, bytes);
+        Ok(())
+    }
+
+    /// Writes one word each into many objects, `(object, index, value)`: all of
+    /// them or, at an error, none.
+    pub fn write_many(
+        &mut self,
+        stores: impl Iterator<Item = (Reference, u32, u32)> + Clone,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        for (object, index, value) in stores.clone() {
+            let found = self.check_words(object, index, 1)?.0;
+            self.check_store(found, object, index, value)?;
+        }
+        for (object, index, value) in stores {
+            self.supply.memory.store_u32(object + index * WORD_BYTES, value);
+        }
+        Ok(())
+    }
+
+    /// Allocates an object and writes its first words. The references among them
+    /// are kept alive through a collection that this starts.
+    ///
+    /// May collect. Errors: as [`allocate`](Self::allocate) and
+    /// [`write_words`](Self::write_words).
+    pub fn create(
+        &mut self,
+        layout: LayoutId,
+        length: u32,
+        words: &[u32],
+    ) -> Result<Reference, Error> {
+        self.check_open()?;
+        let (shape, size_bytes) = self.measure(layout, length)?;
+        if words.len() > (size_bytes / WORD_BYTES) as usize {
+            return Err(Error::OutOfBounds { size_bytes });
+        }
+        for (index, &word) in (0..).zip(words) {
+            if shape.is_reference(index) {
+                self.check_reference(word)?;
+            }
+        }
+        let in_flight = |visit: &mut dyn FnMut(u32)| words.iter().for_each(|&word| visit(word));
+        let object = self.allocate_keeping(layout, length, &in_flight)?;
+        self.put_words(object, words);
+        Ok(object)
+    }
+
+    /// Null or a live object, or an error.
+    #[inline]
+    pub(super) fn check_reference(&self, reference: Reference) -> Result<(), Error> {
+        if reference != 0 {
+            self.find(reference)?;
+        }
+        Ok(())
+    }
+
+    /// The live object that starts at `reference`.
+    #[inline(never)]
+    pub(super) fn find(&self, reference: Reference) -> Result<Object, Error> {
+        let memory = &self.supply.memory;
+        if let Some(start) = self.blocks.page_map().start(memory, reference) {
+            if memory.load_u8(start) & self.live != 0 {
+                return Ok(Object::InBlock { start });
+            }
+        } else if let Some(position) = self.large.find(memory, reference) {
+            return Ok(Object::Large { position });
+        }
+        Err(Error::InvalidRef { reference })
+    }
+
+    #[inline(never)]
+    pub(super) fn size_of_found(&self, object: Object) -> u32 {
+        match object {
+            Object::InBlock { start } => metadata::object_size(&self.supply.memory, start),
+            Object::Large { position } => self.large.size(&self.supply.memory, position),
+        }
+    }
+
+    /// Whether some slots of the object are known to be references.
+    fn has_references(&self, object: Object) -> bool {
+        let memory = &self.supply.memory;
+        match object {
+            Object::InBlock { start } => {
+                let traced = memory.load_u8(start);
+                traced & metadata::TRACED != 0 && traced & metadata::CONSERVATIVE == 0
+            }
+            Object::Large { position } => {
+                let layout = self.large.layout(memory, position);
+                layout != layout::LEAF && layout != layout::CONSERVATIVE
+            }
+        }
+    }
+
+    fn is_reference_slot(&self, found: Object, object: Reference, index: u32) -> bool {
+        let memory = &self.supply.memory;
+        match found {
+            Object::InBlock { .. } => {
+                let address = object + index * WORD_BYTES;
+                let byte = memory.load_u8(metadata::metadata_of(address));
+                let bit = REFERENCE_0 << (address % GRANULE_BYTES / WORD_BYTES);
+                byte & bit != 0
+            }
+            Object::Large { position } => {
+                let shape = self.layouts.shape(memory, self.large.layout(memory, position));
+                shape.is_ok_and(|shape| shape.is_reference(index))
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn check_store(
+        &self,
+        found: Object,
+        object: Reference,
+        index: u32,
+        value: u32,
+    ) -> Result<(), Error> {
+        if value != 0 && self.is_reference_slot(found, object, index) {
+            self.check_reference(value)?;
+        }
+        Ok(())
+    }
+
+    /// The object, and where its word `index` is, where `count` words from there
+    /// on are in it.
+    #[inline(never)]
+    fn check_words(
+        &self,
+        object: Reference,
+        index: u32,
+        count: usize,
+    ) -> Result<(Object, u32), Error> {
+        let found = self.find(object)?;
+        let size_bytes = self.size_of_found(found);
+        let words = size_bytes / WORD_BYTES;
+        if index > words || count > (words - index) as usize {
+            return Err(Error::OutOfBounds { size_bytes });
+        }
+        Ok((found, index * WORD_BYTES))
+    }
+
+    #[inline(never)]
+    fn check_bytes(&self, object: Reference, offset: u32, count: usize) -> Result<Object, Error> {
+        let found = self.find(object)?;
+        let size_bytes = self.size_of_found(found);
+        if offset > size_bytes || count > (size_bytes - offset) as usize {
+            return Err(Error::OutOfBounds { size_bytes });
+        }
+        Ok(found)
+    }
+
+    pub(super) fn put_words(&mut self, address: u32, words: &[u32]) {
+        for (at, &word) in (address..).step_by(WORD_BYTES as usize).zip(words) {
+            self.supply.memory.store_u32(at, word);
+        }
+    }
+}

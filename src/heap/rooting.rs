@@ -1,0 +1,99 @@
+//! The heap's roots as its users see them: the shadow stack, scopes and pins,
+//! with every reference checked before it becomes a root.
+
+use super::Heap;
+use crate::error::Error;
+use crate::memory::Memory;
+use crate::observer::Observer;
+use crate::units::Reference;
+
+impl<M: Memory, O: Observer> Heap<M, O> {
+    /// Pushes a root; null may be pushed.
+    ///
+    /// Errors: `RootStackFull`, `InvalidRef`, `Closed`; then nothing is pushed.
+    pub fn push(&mut self, object: Reference) -> Result<(), Error> {
+        self.check_open()?;
+        self.check_reference(object)?;
+        self.roots.push(&mut self.supply.memory, object)
+    }
+
+    /// Pushes many roots, the last on top: all of them or, at an error, none.
+    pub fn push_many(&mut self, objects: &[Reference]) -> Result<(), Error> {
+        self.check_open()?;
+        self.roots.check_room(u32::try_from(objects.len()).unwrap_or(u32::MAX))?;
+        objects.iter().try_for_each(|&object| self.check_reference(object))?;
+        objects.iter().try_for_each(|&object| self.roots.push(&mut self.supply.memory, object))
+    }
+
+    /// Pops the top root. Errors: `NoSuchRoot`.
+    pub fn pop(&mut self) -> Result<Reference, Error> {
+        self.check_open()?;
+        self.roots.pop(&self.supply.memory)
+    }
+
+    /// How many roots are pushed.
+    pub fn depth(&self) -> u32 {
+        self.roots.depth()
+    }
+
+    /// Pops roots until `depth` are left: to leave a frame, or to unwind.
+    ///
+    /// Errors: `NoSuchRoot` where fewer are pushed.
+    pub fn truncate(&mut self, depth: u32) -> Result<(), Error> {
+        self.check_open()?;
+        self.roots.truncate(depth)
+    }
+
+    /// The root at `index`, counted from the bottom. Errors: `NoSuchRoot`.
+    pub fn root(&self, index: u32) -> Result<Reference, Error> {
+        self.check_open()?;
+        self.roots.get(&self.supply.memory, index)
+    }
+
+    /// Replaces the root at `index`. Errors: `NoSuchRoot`, `InvalidRef`.
+    pub fn set_root(&mut self, index: u32, object: Reference) -> Result<(), Error> {
+        self.check_open()?;
+        self.check_reference(object)?;
+        self.roots.set(&mut self.supply.memory, index, object)
+    }
+
+    /// Opens a scope: until it is left, every new object is rooted.
+    ///
+    /// Errors: `RootStackFull`.
+    pub fn enter_scope(&mut self) -> Result<(), Error> {
+        self.check_open()?;
+        self.roots.enter_scope(&mut self.supply.memory)
+    }
+
+    /// Leaves the innermost scope. What it rooted is rooted no longer, except
+    /// `keep` (null for nothing), which the scope around it roots. With no scope
+    /// around it, `keep` is the caller's to root before the next operation that
+    /// may collect.
+    ///
+    /// Errors: `NoScope`, `InvalidRef`; then the scope stays open.
+    pub fn leave_scope(&mut self, keep: Reference) -> Result<(), Error> {
+        self.check_open()?;
+        self.check_reference(keep)?;
+        self.roots.leave_scope(&mut self.supply.memory, keep)
+    }
+
+    /// How many scopes are open.
+    pub fn scope_depth(&self) -> u32 {
+        self.roots.scope_depth()
+    }
+
+    /// Pins an object: it lives until it has been unpinned as often. Gives the
+    /// number of its pins. Errors: `InvalidRef`, `OutOfMemory`.
+    pub fn pin(&mut self, object: Reference) -> Result<u32, Error> {
+        self.check_open()?;
+        self.find(object)?;
+        self.pins.pin(&mut self.supply, object)
+    }
+
+    /// Takes one pin back, and gives the number left. Errors: `InvalidRef`, `NotPinned`.
+    pub fn unpin(&mut self, object: Reference) -> Result<u32, Error> {
+        self.check_open()?;
+        self.find(object)?;
+        self.pins.unpin(&mut self.supply.memory, object)
+    }
+}

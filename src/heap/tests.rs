@@ -1,0 +1,272 @@
+//! Tests that look inside the heap: what the collector does when, and that the
+//! verifier sees what is broken.
+
+use super::*;
+use crate::layout::{LEAF, Words};
+use crate::memory::model::ModelMemory;
+use crate::metadata::START;
+use crate::units::{BLOCK_BYTES, PAYLOAD_BYTES};
+use crate::verify::Invariant;
+use std::vec::Vec;
+
+fn heap_with(options: Options) -> Heap<ModelMemory> {
+    Heap::new(ModelMemory::new(), options).unwrap()
+}
+
+fn heap() -> Heap<ModelMemory> {
+    heap_with(Options::DEFAULT)
+}
+
+/// The invariant that the verifier names.
+fn broken(heap: &Heap<ModelMemory>) -> Option<Invariant> {
+    heap.verify().map(|violation| violation.invariant)
+}
+
+/// A heap with some of everything, in which nothing is wrong.
+fn busy_heap() -> (Heap<ModelMemory>, Vec<Reference>) {
+    let mut heap = heap();
+    let pair = heap.define_layout(Words::new(2, 0b01), Words::NONE).unwrap();
+    let array = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
+    let mut objects = Vec::new();
+    for index in 0..100 {
+        let object = heap.create(pair, 0, &[objects.last().copied().unwrap_or(0), index]).unwrap();
+        heap.push(object).unwrap();
+        objects.push(object);
+    }
+    let large = heap.allocate(array, 4_000).unwrap();
+    heap.set(large, 3_999, objects[7]).unwrap();
+    heap.push(large).unwrap();
+    objects.push(large);
+    heap.pin(objects[5]).unwrap();
+    heap.register(objects[3], 1, 33, 100).unwrap();
+    heap.enter_scope().unwrap();
+    heap.allocate(LEAF, 24).unwrap();
+    assert_eq!(heap.verify(), None);
+    (heap, objects)
+}
+
+#[test]
+fn register_roots_the_wrapper_in_flight() {
+    let options = Options { wrap_capacity: 8, wrap_limit: 8, ..Options::DEFAULT };
+    let mut heap = heap_with(options);
+    for handle in 0..8 {
+        heap.wrap(1, handle, 0).unwrap();
+    }
+    let depth = heap.depth();
+    let wrapper = heap.allocate(LEAF, 8).unwrap();
+    heap.set(wrapper, 0, 4711).unwrap();
+    heap.register(wrapper, 1, 8, 0).unwrap();
+    assert_eq!(heap.statistics().collections, 1, "the ninth registration collects");
+    assert_eq!(heap.depth(), depth, "the temporary root is gone");
+    assert!(heap.is_object(wrapper), "the wrapper in flight was swept");
+    // Whatever is allocated next must not take the wrapper's place.
+    for _ in 0..1_000 {
+        assert_ne!(heap.allocate(LEAF, 8).unwrap(), wrapper);
+    }
+    assert_eq!(heap.get(wrapper, 0), Ok(4711));
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn a_full_shadow_stack_is_no_reason_for_register_to_fail() {
+    let options = Options { wrap_capacity: 4, wrap_limit: 4, root_capacity: 6, ..Options::DEFAULT };
+    let mut heap = heap_with(options);
+    for _ in 0..6 {
+        heap.push(0).unwrap();
+    }
+    assert_eq!(heap.push(0), Err(Error::RootStackFull { capacity: 6 }));
+    for handle in 0..100 {
+        let wrapper = heap.wrap(1, handle, 0).unwrap();
+        assert!(heap.is_object(wrapper));
+    }
+    assert_eq!(heap.depth(), 6);
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn sweeping_waits_until_allocation_needs_it() {
+    let mut heap = heap();
+    let keep: Vec<_> = (0..40)
+        .map(|_| {
+            let kept = heap.allocate(LEAF, 8_000).unwrap();
+            heap.push(kept).unwrap();
+            heap.allocate(LEAF, 8_000).unwrap();
+            kept
+        })
+        .collect();
+    assert!(heap.blocks.count() >= 10);
+    heap.collect().unwrap();
+    let dead_metadata = |heap: &Heap<ModelMemory>| {
+        let mut dead = 0;
+        let other = START & !heap.live;
+        heap.blocks.for_each_object(&heap.supply.memory, other, |_, _| dead += 1);
+        dead
+    };
+    let before = dead_metadata(&heap);
+    assert!(before >= 30, "the collection itself swept: {before} dead objects left of 40");
+    heap.allocate(LEAF, 8).unwrap();
+    let after = dead_metadata(&heap);
+    assert!(after < before && before - after <= 3, "one allocation swept one hole: {after}");
+    assert!(keep.iter().all(|&object| heap.is_object(object)));
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn a_dead_object_that_is_not_swept_yet_is_no_object() {
+    let mut heap = heap();
+    let kept = heap.allocate(LEAF, 64).unwrap();
+    heap.push(kept).unwrap();
+    let dead = heap.allocate(LEAF, 64).unwrap();
+    heap.collect().unwrap();
+    let byte = heap.supply.memory.load_u8(metadata::metadata_of(dead));
+    assert_ne!(byte & START, 0, "its metadata is still there");
+    assert_eq!(heap.get(dead, 0), Err(Error::InvalidRef { reference: dead }));
+}
+
+#[test]
+fn empty_blocks_become_large_objects_and_the_reverse() {
+    let options = Options { heap_limit_bytes: 8 << 20, ..Options::DEFAULT };
+    let mut heap = heap_with(options);
+    for round in 0..20 {
+        for _ in 0..6 << 20 >> 10 {
+            heap.allocate(LEAF, 1_000).unwrap();
+        }
+        heap.collect().unwrap();
+        let large = heap.allocate(LEAF, 6 << 20).unwrap();
+        assert!(heap.is_object(large), "round {round}");
+        heap.collect().unwrap();
+    }
+    let pages = heap.memory().pages();
+    assert!(pages < 8 * 16 + 120, "{pages} pages: one kind does not reuse the other's");
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn blocks_that_are_empty_after_a_collection_go_back() {
+    let mut heap = heap();
+    for _ in 0..3 << 20 >> 6 {
+        heap.allocate(LEAF, 64).unwrap();
+    }
+    let blocks = heap.blocks.count();
+    assert!(blocks > 50);
+    heap.collect().unwrap();
+    assert_eq!(heap.blocks.count(), 0);
+    assert_eq!(heap.memory().free_pages(), blocks);
+}
+
+#[test]
+fn small_objects_fill_the_holes_between_live_ones() {
+    let mut heap = heap();
+    let mut live = 0;
+    while heap.blocks.count() < 20 {
+        let object = heap.allocate(LEAF, 64).unwrap();
+        live += 1;
+        if live % 8 == 0 {
+            heap.push(object).unwrap();
+        }
+    }
+    heap.collect().unwrap();
+    let blocks = heap.blocks.count();
+    let free = u64::from(blocks) * u64::from(PAYLOAD_BYTES) - heap.statistics().live_bytes;
+    for _ in 0..free / 64 / 2 {
+        heap.allocate(LEAF, 64).unwrap();
+    }
+    assert_eq!(heap.blocks.count(), blocks, "allocation took new blocks, not holes");
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn the_verifier_sees_a_block_missing_from_the_map() {
+    let (mut heap, objects) = busy_heap();
+    let block = objects[0] & !(BLOCK_BYTES - 1);
+    heap.blocks.forget_in_map(&mut heap.supply.memory, block);
+    assert_eq!(broken(&heap), Some(Invariant::BlockMap));
+}
+
+#[test]
+fn the_verifier_sees_illegal_metadata() {
+    let (mut heap, objects) = busy_heap();
+    let start = metadata::metadata_of(objects[1]);
+    let byte = heap.supply.memory.load_u8(start);
+    heap.supply.memory.store_u8(start, byte & !TRACED);
+    assert_eq!(broken(&heap), Some(Invariant::Metadata));
+}
+
+#[test]
+fn the_verifier_sees_an_object_without_an_end() {
+    let (mut heap, objects) = busy_heap();
+    let start = metadata::metadata_of(objects[1]);
+    let byte = heap.supply.memory.load_u8(start);
+    heap.supply.memory.store_u8(start, byte & !END);
+    assert_eq!(broken(&heap), Some(Invariant::Tiling));
+}
+
+#[test]
+fn the_verifier_sees_a_reference_to_no_object() {
+    let (mut heap, objects) = busy_heap();
+    heap.supply.memory.store_u32(objects[9], objects[8] + 4);
+    assert_eq!(broken(&heap), Some(Invariant::References));
+    let (mut heap, objects) = busy_heap();
+    let large = objects[100];
+    heap.supply.memory.store_u32(large + 400, 12);
+    assert_eq!(broken(&heap), Some(Invariant::References));
+}
+
+#[test]
+fn the_verifier_sees_an_object_of_the_dead_colour() {
+    let (mut heap, objects) = busy_heap();
+    heap.collect().unwrap();
+    heap.blocks.finish_sweep(&mut heap.supply.memory, heap.live);
+    assert_eq!(heap.verify(), None);
+    let start = metadata::metadata_of(objects[50]);
+    let byte = heap.supply.memory.load_u8(start);
+    heap.supply.memory.store_u8(start, byte ^ START);
+    // What refers to it is broken too; the block comes first or later by address.
+    assert!(matches!(broken(&heap), Some(Invariant::Colours | Invariant::References)));
+}
+
+#[test]
+fn the_verifier_sees_a_dirty_hole() {
+    let (mut heap, _) = busy_heap();
+    let (cursor, _) = heap.blocks.hole();
+    heap.supply.memory.store_u32(cursor + 8, 1);
+    assert_eq!(broken(&heap), Some(Invariant::Hole));
+}
+
+#[test]
+fn the_verifier_sees_a_large_object_of_a_wrong_size() {
+    let (mut heap, objects) = busy_heap();
+    let position = heap.large.find(&heap.supply.memory, objects[100]).unwrap();
+    heap.large.set_size(&mut heap.supply.memory, position, 16);
+    assert_eq!(broken(&heap), Some(Invariant::LargeTable));
+}
+
+#[test]
+fn the_verifier_sees_a_wrapper_without_an_entry() {
+    let (mut heap, objects) = busy_heap();
+    heap.wrap_table.dispose(&mut heap.supply.memory, objects[3]);
+    assert_eq!(broken(&heap), Some(Invariant::WrapTable));
+}
+
+#[test]
+fn the_verifier_sees_memory_that_is_not_accounted_for() {
+    let (mut heap, _) = busy_heap();
+    heap.supply.take_bytes(64).unwrap();
+    assert_eq!(broken(&heap), Some(Invariant::Accounting));
+}
+
+#[test]
+fn the_verifier_sees_a_root_that_is_no_object() {
+    let (mut heap, objects) = busy_heap();
+    heap.roots.set(&mut heap.supply.memory, 0, objects[0] + 8).unwrap();
+    // The object behind it is one, so go between.
+    heap.roots.set(&mut heap.supply.memory, 1, objects[0] + 4).unwrap();
+    assert_eq!(broken(&heap), Some(Invariant::Roots));
+}
+
+#[test]
+fn the_verifier_sees_a_pin_of_no_object() {
+    let (mut heap, objects) = busy_heap();
+    heap.pins.pin(&mut heap.supply, objects[0] + 4).unwrap();
+    assert_eq!(broken(&heap), Some(Invariant::Pins));
+}

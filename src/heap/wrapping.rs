@@ -1,0 +1,260 @@
+//! Wrappers: `register` and its kin, and the handles they release.
+//!
+//! `register` fails only when every entry is live. When the table is full it
+//! (1) pushes the wrapper in flight on the shadow stack, (2) collects, which
+//! releases the handles of dead wrappers and compacts the table, (3) pops the
+//! temporary root, (4) looks again. The same happens, before the table is full,
+//! when many handles or heavy ones have been registered since the last
+//! collection: the host pays for those, and the heap's own size does not show it.
+
+use super::access::Object;
+use super::{Heap, NOTHING};
+use crate::error::Error;
+use crate::layout;
+use crate::memory::Memory;
+use crate::metadata::WRAPPER;
+use crate::observer::{Cause, Observer};
+use crate::units::Reference;
+use crate::wrap_table::{Handle, Registration};
+
+/// Bytes of the object that `wrap` makes: the kind and the handle.
+const WRAPPER_BYTES: u32 = 8;
+
+impl<M: Memory, O: Observer> Heap<M, O> {
+    /// Makes `wrapper` the owner of a host handle. `weight_bytes` is what the
+    /// resource costs the host, or 0.
+    ///
+    /// May collect, and keeps `wrapper` alive meanwhile. Errors:
+    /// `WrapTableFull`, `AlreadyRegistered`, `InvalidRef`, `OutOfMemory`,
+    /// `Closed`; then the handle is still the caller's.
+    pub fn register(
+        &mut self,
+        wrapper: Reference,
+        kind: u32,
+        handle: u32,
+        weight_bytes: u32,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        self.check_unregistered(wrapper)?;
+        if self.is_collection_due(1, u64::from(weight_bytes)) {
+            self.collect_with_wrapper_in_flight(wrapper);
+        }
+        self.make_room(1)?;
+        self.add_entry(Registration { wrapper, kind, handle, weight_bytes });
+        Ok(())
+    }
+
+    /// Registers many: all of them or, at an error, none. Keeps the wrappers alive
+    /// meanwhile. May collect. Errors: as [`register`](Self::register).
+    pub fn register_many(
+        &mut self,
+        registrations: impl ExactSizeIterator<Item = Registration> + Clone,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        self.mark_as_wrappers(registrations.clone())?;
+        // The wrapper bits are set already, to find doubles; entries follow at once
+        // or the bits go again. A collection looks at entries, not at bits.
+        let count = u32::try_from(registrations.len()).unwrap_or(u32::MAX);
+        let weight = registrations.clone().map(|entry| u64::from(entry.weight_bytes)).sum();
+        if self.is_collection_due(count, weight) {
+            let in_flight = |visit: &mut dyn FnMut(Reference)| {
+                registrations.clone().for_each(|entry| visit(entry.wrapper));
+            };
+            self.collect_keeping(Cause::Handles, &in_flight);
+        }
+        let room = self.make_room(count);
+        for registration in registrations {
+            self.set_wrapper_bit(registration.wrapper, false);
+            if room.is_ok() {
+                self.add_entry(registration);
+            }
+        }
+        room
+    }
+
+    /// Allocates a wrapper and registers it: a leaf of two words, kind and handle.
+    ///
+    /// May collect. Errors: as [`allocate`](Self::allocate) and
+    /// [`register`](Self::register); then the handle is still the caller's.
+    pub fn wrap(&mut self, kind: u32, handle: u32, weight_bytes: u32) -> Result<Reference, Error> {
+        let wrapper = self.allocate(layout::LEAF, WRAPPER_BYTES)?;
+        self.put_words(wrapper, &[kind, handle]);
+        self.register(wrapper, kind, handle, weight_bytes)?;
+        Ok(wrapper)
+    }
+
+    /// Wraps many handles of one kind: all of them or, at an error, none. The
+    /// wrappers are written to `into`, and stay alive until this returns.
+    ///
+    /// May collect. Errors: as [`wrap`](Self::wrap), and `OutOfBounds` where
+    /// `into` is not as long as `handles`.
+    pub fn wrap_many(
+        &mut self,
+        kind: u32,
+        handles: &[u32],
+        weight_bytes: u32,
+        into: &mut [Reference],
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        if handles.len() != into.len() {
+            let bytes = into.len().saturating_mul(size_of::<Reference>());
+            let size_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            return Err(Error::OutOfBounds { size_bytes });
+        }
+        let count = u32::try_from(handles.len()).unwrap_or(u32::MAX);
+        let weight = u64::from(count) * u64::from(weight_bytes);
+        if self.is_collection_due(count, weight) {
+            self.collect_keeping(Cause::Handles, NOTHING);
+        }
+        self.make_room(count)?;
+        for (index, &handle) in handles.iter().enumerate() {
+            // A collection in here keeps the wrappers made so far.
+            let made = &into[..index];
+            let in_flight =
+                |visit: &mut dyn FnMut(Reference)| made.iter().for_each(|&wrapper| visit(wrapper));
+            let wrapper = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, &in_flight)?;
+            self.put_words(wrapper, &[kind, handle]);
+            into[index] = wrapper;
+        }
+        // Room was made, and collections since can only have left more of it,
+        // unless what they released took the memory: then look once more.
+        self.make_room(count)?;
+        for (&wrapper, &handle) in into.iter().zip(handles) {
+            self.add_entry(Registration { wrapper, kind, handle, weight_bytes });
+        }
+        Ok(())
+    }
+
+    /// What `wrapper` owns. Errors: `InvalidRef`, `NotRegistered`.
+    pub fn handle_of(&self, wrapper: Reference) -> Result<Handle, Error> {
+        self.check_open()?;
+        self.find(wrapper)?;
+        self.wrap_table
+            .lookup(&self.supply.memory, wrapper)
+            .ok_or(Error::NotRegistered { reference: wrapper })
+    }
+
+    /// Releases the handle of `wrapper` now; the object lives on as a plain one.
+    ///
+    /// Errors: `InvalidRef`, `NotRegistered` (so a second disposal does nothing).
+    pub fn dispose(&mut self, wrapper: Reference) -> Result<(), Error> {
+        self.check_open()?;
+        self.find(wrapper)?;
+        if !self.wrap_table.dispose(&mut self.supply.memory, wrapper) {
+            return Err(Error::NotRegistered { reference: wrapper });
+        }
+        self.set_wrapper_bit(wrapper, false);
+        Ok(())
+    }
+
+    /// Takes one released handle out: drop the host's resource with it. Each is
+    /// given once, in no particular order. Works on a closed heap too.
+    pub fn drain_one(&mut self) -> Option<Handle> {
+        let handle = self.wrap_table.drain_one(&self.supply.memory);
+        if self.closed {
+            self.wrap_table.release_memory(&mut self.supply);
+        }
+        handle
+    }
+
+    /// Takes at most `into.len()` released handles out, and gives their number.
+    pub fn drain(&mut self, into: &mut [Handle]) -> usize {
+        let mut count = 0;
+        while count < into.len()
+            && let Some(handle) = self.drain_one()
+        {
+            into[count] = handle;
+            count += 1;
+        }
+        count
+    }
+
+    /// How many released handles wait to be drained.
+    pub fn pending(&self) -> u32 {
+        self.wrap_table.pending()
+    }
+
+    /// Whether `count` more handles, or so much more weight, are a reason to
+    /// collect first: the table is full, or as much was registered since the last
+    /// collection as is live, and as the options' floors.
+    #[inline]
+    fn is_collection_due(&mut self, count: u32, weight_bytes: u64) -> bool {
+        if self.options.stress > 0 {
+            self.stress_left -= 1;
+            if self.stress_left == 0 {
+                return true;
+            }
+        }
+        let handles = self.handles_live.max(self.options.handle_floor);
+        let weight = self.weight_live.max(u64::from(self.options.weight_floor_bytes));
+        !self.wrap_table.has_room(count)
+            || self.handles_since.saturating_add(count) > handles
+            || self.weight_since + weight_bytes > weight
+    }
+
+    #[cold]
+    fn collect_with_wrapper_in_flight(&mut self, wrapper: Reference) {
+        if cfg!(tether_mutation = "register-does-not-root") {
+            return self.collect_keeping(Cause::Handles, NOTHING);
+        }
+        self.roots.push_in_flight(&mut self.supply.memory, wrapper);
+        self.collect_keeping(Cause::Handles, NOTHING);
+        self.roots.pop_in_flight();
+    }
+
+    #[inline(never)]
+    fn make_room(&mut self, count: u32) -> Result<(), Error> {
+        if count == 1 && self.wrap_table.is_ready() {
+            return Ok(());
+        }
+        self.wrap_table.reserve(&mut self.supply, count)
+    }
+
+    #[inline]
+    fn add_entry(&mut self, registration: Registration) {
+        self.set_wrapper_bit(registration.wrapper, true);
+        self.wrap_table.push(&mut self.supply.memory, registration);
+        self.handles_since += 1;
+        self.weight_since += u64::from(registration.weight_bytes);
+    }
+
+    /// Sets the wrapper bits of all, or of none where one has it already.
+    fn mark_as_wrappers(
+        &mut self,
+        registrations: impl ExactSizeIterator<Item = Registration> + Clone,
+    ) -> Result<(), Error> {
+        for (index, registration) in registrations.clone().enumerate() {
+            if let Err(error) = self.check_unregistered(registration.wrapper) {
+                for marked in registrations.take(index) {
+                    self.set_wrapper_bit(marked.wrapper, false);
+                }
+                return Err(error);
+            }
+            self.set_wrapper_bit(registration.wrapper, true);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_unregistered(&self, reference: Reference) -> Result<(), Error> {
+        let flags = match self.find(reference)? {
+            Object::InBlock { start } => self.supply.memory.load_u8(start),
+            Object::Large { position } => self.large.flags(&self.supply.memory, position),
+        };
+        if flags & WRAPPER != 0 {
+            return Err(Error::AlreadyRegistered { reference });
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn set_wrapper_bit(&mut self, wrapper: Reference, set: bool) {
+        let memory = &mut self.supply.memory;
+        if let Some(start) = self.blocks.page_map().start(memory, wrapper) {
+            let byte = memory.load_u8(start) & !WRAPPER;
+            memory.store_u8(start, if set { byte | WRAPPER } else { byte });
+        } else if let Some(position) = self.large.find(memory, wrapper) {
+            self.large.set_wrapper(memory, position, set);
+        }
+    }
+}

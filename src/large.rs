@@ -1,0 +1,208 @@
+//! The large-object space: objects over 8 KiB, each a range of its own.
+//!
+//! A table holds a record for each: address, size, layout, and flags. An object
+//! is found by its address through the table's index; by an address inside it
+//! only where conservative tracing asks for that, which sorts the table first.
+//!
+//! Invariants: records are live or, until the next collection ends, dead; every
+//! record's range was taken from the supply with its size.
+
+use crate::layout::LayoutId;
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::metadata::{START, WRAPPER};
+use crate::table::Table;
+use crate::units::Reference;
+
+const SIZE: u32 = 1;
+const LAYOUT: u32 = 2;
+const FLAGS: u32 = 3;
+
+/// The large objects.
+#[derive(Debug)]
+pub struct LargeObjects {
+    table: Table,
+    /// Bytes in objects.
+    bytes: u64,
+    /// Bytes in objects allocated since the last collection.
+    claimed_bytes: u64,
+    allocated_bytes: u64,
+    /// The lowest and highest address of any object, to refuse most words at once.
+    lowest: u32,
+    highest: u32,
+}
+
+impl LargeObjects {
+    /// A space without objects.
+    pub const fn new() -> Self {
+        LargeObjects {
+            table: Table::new(),
+            bytes: 0,
+            claimed_bytes: 0,
+            allocated_bytes: 0,
+            lowest: u32::MAX,
+            highest: 0,
+        }
+    }
+
+    /// Allocates a zeroed object in the given colour.
+    pub fn allocate<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        size_bytes: u32,
+        layout: LayoutId,
+        colour: u8,
+    ) -> Option<Reference> {
+        let length = self.table.length() + 1;
+        if !self.table.reserve(supply, length, length) {
+            return None;
+        }
+        let address = supply.take_bytes(size_bytes)?;
+        let memory = &mut supply.memory;
+        memory.fill(address, size_bytes, 0);
+        self.table.push(memory, [address, size_bytes, layout, u32::from(colour)]);
+        self.lowest = self.lowest.min(address);
+        self.highest = self.highest.max(address);
+        self.bytes += u64::from(size_bytes);
+        self.claimed_bytes += u64::from(size_bytes);
+        self.allocated_bytes += u64::from(size_bytes);
+        Some(address)
+    }
+
+    /// The object that starts at an address.
+    #[inline]
+    pub fn find<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
+        if address < self.lowest || address > self.highest {
+            return None;
+        }
+        self.table.find(memory, address)
+    }
+
+    /// Readies the space for [`find_inside`](Self::find_inside).
+    pub fn sort<M: Memory>(&mut self, memory: &mut M) {
+        self.table.sort(memory);
+    }
+
+    /// The object that an address lies in. The space was sorted, and nothing
+    /// allocated since.
+    pub fn find_inside<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
+        let position = self.table.last_up_to(memory, address)?;
+        let offset = address - self.address(memory, position);
+        (offset < self.size(memory, position)).then_some(position)
+    }
+
+    /// Objects in the space.
+    pub fn count(&self) -> u32 {
+        self.table.length()
+    }
+
+    /// Bytes in objects.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes in objects that were live at the last collection.
+    pub fn live_bytes(&self) -> u64 {
+        self.bytes - self.claimed_bytes
+    }
+
+    /// Bytes that the table takes.
+    pub fn table_bytes(&self) -> u32 {
+        self.table.size_bytes()
+    }
+
+    /// Bytes allocated since the last collection.
+    pub fn claimed_bytes(&self) -> u64 {
+        self.claimed_bytes
+    }
+
+    /// Bytes given to objects, ever.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.allocated_bytes
+    }
+
+    /// An object's address.
+    #[inline]
+    pub fn address<M: Memory>(&self, memory: &M, position: u32) -> u32 {
+        self.table.word(memory, position, 0)
+    }
+
+    /// An object's size in bytes.
+    #[inline]
+    pub fn size<M: Memory>(&self, memory: &M, position: u32) -> u32 {
+        self.table.word(memory, position, SIZE)
+    }
+
+    /// An object's layout.
+    #[inline]
+    pub fn layout<M: Memory>(&self, memory: &M, position: u32) -> LayoutId {
+        self.table.word(memory, position, LAYOUT)
+    }
+
+    /// An object's colour and wrapper bit, as in a start byte.
+    #[inline]
+    pub fn flags<M: Memory>(&self, memory: &M, position: u32) -> u8 {
+        self.table.word(memory, position, FLAGS) as u8
+    }
+
+    /// Gives an object another colour.
+    #[inline]
+    pub fn set_colour<M: Memory>(&self, memory: &mut M, position: u32, colour: u8) {
+        let flags = self.flags(memory, position) & !START | colour;
+        self.table.set_word(memory, position, FLAGS, u32::from(flags));
+    }
+
+    /// Notes that an object is a wrapper, or no longer.
+    pub fn set_wrapper<M: Memory>(&self, memory: &mut M, position: u32, wrapper: bool) {
+        let bit = if wrapper { WRAPPER } else { 0 };
+        let flags = self.flags(memory, position) & !WRAPPER | bit;
+        self.table.set_word(memory, position, FLAGS, u32::from(flags));
+    }
+
+    /// Overwrites an object's size.
+    #[cfg(test)]
+    pub fn set_size<M: Memory>(&self, memory: &mut M, position: u32, size_bytes: u32) {
+        self.table.set_word(memory, position, SIZE, size_bytes);
+    }
+
+    /// Gives back the objects that do not have the live colour.
+    pub fn sweep<M: Memory>(&mut self, supply: &mut Supply<M>, live: u8) {
+        let before = self.table.length();
+        let (mut lowest, mut highest, mut bytes) = (u32::MAX, 0, 0);
+        self.table.partition(&mut supply.memory, |_, record| {
+            let kept = record[FLAGS as usize] as u8 & live != 0;
+            if kept {
+                lowest = lowest.min(record[0]);
+                highest = highest.max(record[0]);
+                bytes += u64::from(record[SIZE as usize]);
+            }
+            kept
+        });
+        for position in self.table.length()..before {
+            let [address, size_bytes, ..] = self.table.record(&supply.memory, position);
+            supply.give_bytes(address, size_bytes);
+        }
+        if self.table.length() < before {
+            supply.memory.settle();
+        }
+        (self.lowest, self.highest, self.bytes) = (lowest, highest, bytes);
+        self.claimed_bytes = 0;
+    }
+
+    /// Gives everything back.
+    pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.sweep(supply, 0);
+        self.table.release(supply);
+        supply.memory.settle();
+    }
+
+    /// The first position at which the table, or the sum of sizes, is not as it must be.
+    pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
+        let bytes: u64 =
+            (0..self.count()).map(|position| u64::from(self.size(memory, position))).sum();
+        if bytes != self.bytes {
+            return Some(self.count());
+        }
+        self.table.inconsistency(memory)
+    }
+}

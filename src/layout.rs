@@ -1,0 +1,193 @@
+//! Layouts: which words of an object are references.
+//!
+//! A layout is some fixed words, then elements of equal shape, repeated. Each
+//! part is a bitmap of at most 64 words. Two numbers are built in, *leaf* and
+//! *conservative*. The same description gets the same number.
+
+use crate::error::Error;
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::region::Region;
+use crate::units::WORD_BYTES;
+
+/// A layout's number: [`LEAF`], [`CONSERVATIVE`], or one from `define_layout`.
+pub type LayoutId = u32;
+
+/// Objects without references.
+pub const LEAF: LayoutId = 0;
+/// Objects in which every aligned word may be a reference.
+pub const CONSERVATIVE: LayoutId = 1;
+
+/// The number of the first defined layout.
+const FIRST_DEFINED: LayoutId = 2;
+/// The most words that either part of a layout may have.
+pub const MOST_WORDS: u32 = 64;
+/// Bytes of a layout in the table: the two bitmaps, then the two lengths.
+const ENTRY_BYTES: u32 = 24;
+/// The most layouts, so that the table's size stays in range.
+const MOST_LAYOUTS: u32 = 1 << 24;
+
+/// One part of a layout: some words, and which of them are references.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// How many words, at most [`MOST_WORDS`].
+    pub count: u32,
+    /// A bit for each word, the lowest for the first: set for a reference.
+    pub references: u64,
+}
+
+impl Words {
+    /// No words.
+    pub const NONE: Words = Words { count: 0, references: 0 };
+
+    /// So many words, and a bit for each that is a reference.
+    pub const fn new(count: u32, references: u64) -> Self {
+        Words { count, references }
+    }
+
+    /// The references, without bits for words that are not there.
+    fn known_references(self) -> u64 {
+        match self.count {
+            0 => 0,
+            count => self.references & u64::MAX >> (MOST_WORDS - count),
+        }
+    }
+}
+
+/// A layout, as the table holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    fixed_words: u32,
+    fixed: u64,
+    element_words: u32,
+    element: u64,
+}
+
+impl Shape {
+    /// The shape of an object without references.
+    pub const LEAF: Shape = Shape { fixed_words: 0, fixed: 0, element_words: 0, element: 0 };
+
+    /// The shape of so many words, with a bit for each that is a reference.
+    ///
+    /// Errors: `InvalidLayout`, where there are no words, or too many.
+    pub fn new(fixed: Words, element: Words) -> Result<Shape, Error> {
+        let layout = fixed.count.max(element.count);
+        if layout == 0 || layout > MOST_WORDS {
+            return Err(Error::InvalidLayout { layout });
+        }
+        Ok(Shape {
+            fixed_words: fixed.count,
+            fixed: fixed.known_references(),
+            element_words: element.count,
+            element: element.known_references(),
+        })
+    }
+
+    /// The size of an object with so many elements, in bytes, before rounding;
+    /// none where elements are asked of a layout that has none.
+    pub fn bytes(self, elements: u32) -> Option<u64> {
+        if self.element_words == 0 && elements > 0 {
+            return None;
+        }
+        let words =
+            u64::from(self.fixed_words) + u64::from(elements) * u64::from(self.element_words);
+        Some(words * u64::from(WORD_BYTES))
+    }
+
+    /// Whether no word is a reference.
+    pub fn is_leaf(self) -> bool {
+        self.fixed | self.element == 0
+    }
+
+    /// Whether the word at `index` is a reference slot.
+    #[inline]
+    pub fn is_reference(self, index: u32) -> bool {
+        if index < self.fixed_words {
+            return self.fixed >> index & 1 != 0;
+        }
+        self.element != 0
+            && self.element >> ((index - self.fixed_words) % self.element_words) & 1 != 0
+    }
+
+    /// Whether every word from the end of the fixed part on is a reference, as
+    /// in an array of references.
+    pub fn elements_are_references(self) -> bool {
+        self.element_words > 0 && self.element == u64::MAX >> (64 - self.element_words)
+    }
+
+    /// Words of the fixed part.
+    pub fn fixed_words(self) -> u32 {
+        self.fixed_words
+    }
+}
+
+/// All layouts of a heap.
+#[derive(Debug)]
+pub struct Layouts {
+    table: Region,
+    count: u32,
+}
+
+impl Layouts {
+    /// No layouts but the built-in ones.
+    pub const fn new() -> Self {
+        Layouts { table: Region::EMPTY, count: 0 }
+    }
+
+    /// The number of a shape, new or known.
+    ///
+    /// Errors: `OutOfMemory`, where there is no room for one more.
+    pub fn define<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        shape: Shape,
+    ) -> Result<LayoutId, Error> {
+        let known = (0..self.count).find(|&index| self.load(&supply.memory, index) == shape);
+        if let Some(index) = known {
+            return Ok(FIRST_DEFINED + index);
+        }
+        let needed_bytes = (self.count + 1) * ENTRY_BYTES;
+        if self.count == MOST_LAYOUTS || !self.table.reserve(supply, needed_bytes) {
+            return Err(Error::OutOfMemory { needed_bytes });
+        }
+        let at = self.table.address + self.count * ENTRY_BYTES;
+        let memory = &mut supply.memory;
+        memory.write(at, &shape.fixed.to_le_bytes());
+        memory.write(at + 8, &shape.element.to_le_bytes());
+        memory.store_u32(at + 16, shape.fixed_words);
+        memory.store_u32(at + 20, shape.element_words);
+        self.count += 1;
+        Ok(FIRST_DEFINED + self.count - 1)
+    }
+
+    /// The shape of a defined layout.
+    #[inline(never)]
+    pub fn shape<M: Memory>(&self, memory: &M, layout: LayoutId) -> Result<Shape, Error> {
+        match layout.checked_sub(FIRST_DEFINED) {
+            Some(index) if index < self.count => Ok(self.load(memory, index)),
+            _ => Err(Error::InvalidLayout { layout }),
+        }
+    }
+
+    #[inline]
+    fn load<M: Memory>(&self, memory: &M, index: u32) -> Shape {
+        let at = self.table.address + index * ENTRY_BYTES;
+        Shape {
+            fixed: memory.load_u64(at),
+            element: memory.load_u64(at + 8),
+            fixed_words: memory.load_u32(at + 16),
+            element_words: memory.load_u32(at + 20),
+        }
+    }
+
+    /// Bytes that the table takes.
+    pub fn size_bytes(&self) -> u32 {
+        self.table.size_bytes
+    }
+
+    /// Gives the table back.
+    pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.table.release(supply);
+        self.count = 0;
+    }
+}

@@ -1,0 +1,318 @@
+//! Marking: gives every reachable object the new colour.
+//!
+//! Depth-first over an explicit stack of objects whose references are still to be
+//! visited. Leaves are marked and never looked at; arrays of references that are
+//! large objects are traced a piece at a time, so that one array does not fill
+//! the stack.
+//!
+//! The stack grows when it is full. When that is refused, the object that did
+//! not fit stays *unmarked*, and a flag is set; once the stack is empty, all
+//! marked objects are traced again, which finds every unmarked one that they
+//! refer to. Each such pass marks at least one object more, so it ends; nothing
+//! traps and nothing live is dropped, whatever the heap's shape
+//! ([handbook §2.2], [boehm-overflow]).
+//!
+//! Invariants: an object on the stack is marked and traced; a marked object's
+//! references are marked or on the way to be, except those that the flag is for.
+
+use crate::blocks::{Blocks, PageMap};
+use crate::large::LargeObjects;
+use crate::layout::{CONSERVATIVE as CONSERVATIVE_LAYOUT, LEAF, Layouts};
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::metadata::{self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, TRACED};
+use crate::region::Region;
+use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
+
+/// Bytes of the mark stack that a heap always has: 2,048 objects.
+const LEAST_STACK_BYTES: u32 = 8 * 1024;
+/// Words of a large object that are traced before others get their turn.
+const PIECE_WORDS: u32 = 512;
+
+/// The mark stack, empty between collections.
+///
+/// An entry is an object's address, or, for a large object of which a part is
+/// traced, two words: the index of the next word, then the address with bit 0 set.
+#[derive(Debug)]
+pub struct MarkStack {
+    words: Region,
+    length: u32,
+}
+
+impl MarkStack {
+    /// A stack of the least size.
+    pub fn new<M: Memory>(supply: &mut Supply<M>) -> Option<Self> {
+        let words = Region::take(supply, LEAST_STACK_BYTES)?;
+        Some(MarkStack { words, length: 0 })
+    }
+
+    /// Bytes that the stack takes.
+    pub fn size_bytes(&self) -> u32 {
+        self.words.size_bytes
+    }
+
+    /// Makes sure of `count` free words, growing if need be.
+    #[inline(always)]
+    fn has_room<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
+        (self.length + count) * WORD_BYTES <= self.words.size_bytes || self.grow(supply, count)
+    }
+
+    #[cold]
+    fn grow<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
+        self.words.reserve(supply, (self.length + count) * WORD_BYTES)
+    }
+
+    #[inline(always)]
+    fn push<M: Memory>(&mut self, memory: &mut M, word: u32) {
+        memory.store_u32(self.words.address + self.length * WORD_BYTES, word);
+        self.length += 1;
+    }
+
+    #[inline(always)]
+    fn pop<M: Memory>(&mut self, memory: &M) -> Option<u32> {
+        self.length = self.length.checked_sub(1)?;
+        Some(memory.load_u32(self.words.address + self.length * WORD_BYTES))
+    }
+
+    /// Goes back to the least size, where that can be had.
+    fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        if self.words.size_bytes <= LEAST_STACK_BYTES {
+            return;
+        }
+        if let Some(words) = Region::take(supply, LEAST_STACK_BYTES) {
+            self.words.release(supply);
+            self.words = words;
+        }
+    }
+
+    /// Gives the memory back.
+    pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.words.release(supply);
+    }
+}
+
+/// One marking of the heap.
+pub struct Marker<'a, M> {
+    /// Memory: objects, metadata, and the mark stack's growth.
+    pub supply: &'a mut Supply<M>,
+    /// The large objects, sorted if `interior_pointers`.
+    pub large: &'a LargeObjects,
+    /// The layouts that large objects have.
+    pub layouts: &'a Layouts,
+    /// The stack.
+    pub stack: &'a mut MarkStack,
+    /// Which pages are blocks.
+    pub map: PageMap,
+    /// The colour of objects that are not marked yet. What has neither is no object.
+    pub unmarked: u8,
+    /// The colour of marked objects.
+    pub marked: u8,
+    /// Whether a conservatively traced word may point inside an object.
+    pub interior_pointers: bool,
+    /// Whether an object was left out because the stack could not grow.
+    pub overflowed: bool,
+}
+
+impl<M: Memory> Marker<'_, M> {
+    /// Marks the object at an address, if there is an unmarked one.
+    #[inline]
+    pub fn visit(&mut self, address: Reference) {
+        if self.map.is_block(&self.supply.memory, address) {
+            if address % GRANULE_BYTES == 0 {
+                self.visit_start(address, metadata::metadata_of(address));
+            }
+        } else if address != 0 {
+            self.visit_large(address);
+        }
+    }
+
+    /// Marks the object that a word may name: its start, or, if that is asked
+    /// for, any address in it.
+    pub fn visit_conservatively(&mut self, word: u32) {
+        if !self.interior_pointers {
+            return self.visit(word);
+        }
+        let memory = &self.supply.memory;
+        if self.map.is_block(memory, word) {
+            if let Some(start) = metadata::start_of(memory, metadata::metadata_of(word)) {
+                self.visit_start(metadata::granule_of(start), start);
+            }
+        } else if let Some(position) = self.large.find_inside(memory, word) {
+            self.mark_large(position);
+        }
+    }
+
+    /// Traces until nothing reachable is unmarked, then shrinks the stack.
+    pub fn finish(&mut self, blocks: &Blocks) {
+        self.drain();
+        while self.overflowed {
+            self.overflowed = false;
+            self.trace_marked_again(blocks);
+        }
+        self.stack.shrink(self.supply);
+    }
+
+    #[inline(always)]
+    fn visit_start(&mut self, address: Reference, start: u32) {
+        let byte = self.supply.memory.load_u8(start);
+        if byte & self.unmarked == 0 {
+            return;
+        }
+        if byte & TRACED != 0 {
+            if !self.stack.has_room(self.supply, 1) {
+                self.overflowed = true;
+                return;
+            }
+            self.stack.push(&mut self.supply.memory, address);
+        }
+        self.supply.memory.store_u8(start, byte ^ (self.unmarked | self.marked));
+        self.map.note_marked(&mut self.supply.memory, address);
+    }
+
+    #[cold]
+    fn visit_large(&mut self, address: Reference) {
+        if let Some(position) = self.large.find(&self.supply.memory, address) {
+            self.mark_large(position);
+        }
+    }
+
+    fn mark_large(&mut self, position: u32) {
+        let memory = &mut self.supply.memory;
+        if self.large.flags(memory, position) & self.unmarked == 0 {
+            return;
+        }
+        if self.large.layout(memory, position) == LEAF {
+            return self.large.set_colour(memory, position, self.marked);
+        }
+        let address = self.large.address(memory, position);
+        if !self.stack.has_room(self.supply, 2) {
+            self.overflowed = true;
+            return;
+        }
+        let memory = &mut self.supply.memory;
+        self.large.set_colour(memory, position, self.marked);
+        self.push_rest(address, 0);
+    }
+
+    /// Room for two words was made.
+    fn push_rest(&mut self, address: Reference, next_word: u32) {
+        self.stack.push(&mut self.supply.memory, next_word);
+        self.stack.push(&mut self.supply.memory, address | 1);
+    }
+
+    fn drain(&mut self) {
+        while let Some(entry) = self.stack.pop(&self.supply.memory) {
+            if entry & 1 == 0 {
+                self.trace_block_object(entry);
+            } else if let Some(next_word) = self.stack.pop(&self.supply.memory) {
+                self.trace_large_piece(entry & !1, next_word);
+            }
+        }
+    }
+
+    #[inline]
+    fn trace_block_object(&mut self, address: Reference) {
+        let mut at = address;
+        let mut metadata = metadata::metadata_of(address);
+        let mut byte = self.supply.memory.load_u8(metadata);
+        if byte & CONSERVATIVE != 0 {
+            return self.trace_conservatively(address, metadata);
+        }
+        loop {
+            if byte & REFERENCE_0 != 0 {
+                let reference = self.supply.memory.load_u32(at);
+                self.visit(reference);
+            }
+            if byte & REFERENCE_1 != 0 {
+                let reference = self.supply.memory.load_u32(at + WORD_BYTES);
+                self.visit(reference);
+            }
+            if byte & END != 0 {
+                return;
+            }
+            at += GRANULE_BYTES;
+            metadata += 1;
+            byte = self.supply.memory.load_u8(metadata);
+        }
+    }
+
+    #[cold]
+    fn trace_conservatively(&mut self, address: Reference, start: u32) {
+        let size_bytes = metadata::object_size(&self.supply.memory, start);
+        for offset in (0..size_bytes).step_by(WORD_BYTES as usize) {
+            let word = self.supply.memory.load_u32(address + offset);
+            self.visit_conservatively(word);
+        }
+    }
+
+    /// Traces some words of a large object, and puts the rest back first: room
+    /// for that is where its entry just was.
+    fn trace_large_piece(&mut self, address: Reference, from_word: u32) {
+        let memory = &self.supply.memory;
+        let Some(position) = self.large.find(memory, address) else {
+            return;
+        };
+        let words = self.large.size(memory, position) / WORD_BYTES;
+        let to_word = words.min(from_word + PIECE_WORDS);
+        if to_word < words {
+            self.push_rest(address, to_word);
+        }
+        self.trace_large_words(position, address, from_word, to_word);
+    }
+
+    fn trace_large_words(&mut self, position: u32, address: Reference, from: u32, to: u32) {
+        let memory = &self.supply.memory;
+        let layout = self.large.layout(memory, position);
+        if layout == CONSERVATIVE_LAYOUT {
+            for index in from..to {
+                let word = self.supply.memory.load_u32(address + index * WORD_BYTES);
+                self.visit_conservatively(word);
+            }
+            return;
+        }
+        let Ok(shape) = self.layouts.shape(memory, layout) else {
+            return;
+        };
+        for index in from..to {
+            if shape.is_reference(index) {
+                let reference = self.supply.memory.load_u32(address + index * WORD_BYTES);
+                self.visit(reference);
+            }
+        }
+    }
+
+    /// After an overflow: traces every marked object again, one at a time.
+    #[cold]
+    fn trace_marked_again(&mut self, blocks: &Blocks) {
+        for index in 0..blocks.count() {
+            let block = blocks.block(&self.supply.memory, index);
+            let end = metadata::metadata_end(block);
+            let mut at = metadata::first_metadata(block);
+            loop {
+                at = metadata::find(&self.supply.memory, at, end, self.marked);
+                if at == end {
+                    break;
+                }
+                if self.supply.memory.load_u8(at) & TRACED != 0 {
+                    self.trace_block_object(metadata::granule_of(at));
+                    self.drain();
+                }
+                at += 1;
+            }
+        }
+        for position in 0..self.large.count() {
+            let memory = &self.supply.memory;
+            if self.large.flags(memory, position) & self.marked == 0
+                || self.large.layout(memory, position) == LEAF
+            {
+                continue;
+            }
+            let address = self.large.address(memory, position);
+            let words = self.large.size(memory, position) / WORD_BYTES;
+            for from in (0..words).step_by(PIECE_WORDS as usize) {
+                self.trace_large_words(position, address, from, words.min(from + PIECE_WORDS));
+                self.drain();
+            }
+        }
+    }
+}

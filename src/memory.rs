@@ -1,0 +1,58 @@
+//! Where the heap's bytes are: a trait, with linear memory and a native model.
+//!
+//! The collector addresses memory by `u32` and knows nothing else of it, so the
+//! same collector runs over Wasm's linear memory and over a `Vec<u8>`. Memory is
+//! had in two ways: whole pages, for blocks, and byte ranges, for large objects
+//! and the collector's own tables. What one way gives back, the other can take.
+
+#[cfg(target_arch = "wasm32")]
+pub mod linear;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod model;
+pub mod supply;
+
+/// Pages that were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pages {
+    /// Their address, a multiple of the page size.
+    pub address: u32,
+    /// Whether they are known to be all zeros.
+    pub zeroed: bool,
+}
+
+/// Byte-addressed memory that can be taken and given back.
+///
+/// Addresses passed to the load and store operations lie in memory that was
+/// taken and not given back; an implementation may panic on others, and need not.
+/// Values are little-endian. Wide accesses are aligned.
+pub trait Memory {
+    /// Loads a byte.
+    fn load_u8(&self, address: u32) -> u8;
+    /// Loads a word.
+    fn load_u32(&self, address: u32) -> u32;
+    /// Loads two words.
+    fn load_u64(&self, address: u32) -> u64;
+    /// Stores a byte.
+    fn store_u8(&mut self, address: u32, value: u8);
+    /// Stores a word.
+    fn store_u32(&mut self, address: u32, value: u32);
+    /// Fills a range with a byte.
+    fn fill(&mut self, address: u32, length_bytes: u32, value: u8);
+    /// Copies a range to one that does not overlap it.
+    fn copy(&mut self, from: u32, to: u32, length_bytes: u32);
+    /// Reads a range.
+    fn read(&self, address: u32, into: &mut [u8]);
+    /// Writes a range.
+    fn write(&mut self, address: u32, bytes: &[u8]);
+
+    /// Takes adjacent pages of 64 KiB; none where memory refuses to grow.
+    fn take_pages(&mut self, pages: u32) -> Option<Pages>;
+    /// Gives pages back.
+    fn give_pages(&mut self, address: u32, pages: u32);
+    /// Takes a range of bytes, aligned to 8, with undefined content.
+    fn take_bytes(&mut self, size_bytes: u32) -> Option<u32>;
+    /// Gives back a range that `take_bytes` gave.
+    fn give_bytes(&mut self, address: u32, size_bytes: u32);
+    /// Called after many `give_bytes`: a good time to turn ranges into pages again.
+    fn settle(&mut self);
+}

@@ -1,0 +1,302 @@
+//! Wasm's linear memory, and the one place of raw loads and stores.
+//!
+//! Pages come from `memory.grow` or from a bitmap of pages that were given back.
+//! Byte ranges come from `dlmalloc`, which takes its segments from the same
+//! pages and returns them when a segment is empty, so that blocks and large
+//! objects can have each other's space. Other code in the program may call
+//! `memory.grow` too: nothing here assumes that pages are adjacent.
+//!
+//! Not done here: threads. The statics below have no locks, and a build with
+//! Wasm's atomics is refused.
+
+#![expect(
+    unsafe_code,
+    reason = "raw loads and stores, memory.grow, and dlmalloc's interface live here and nowhere else"
+)]
+
+use crate::memory::{Memory, Pages};
+use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::wasm32::memory_grow;
+use core::cell::UnsafeCell;
+use core::ptr;
+use dlmalloc::{Allocator, Dlmalloc};
+
+#[cfg(target_feature = "atomics")]
+compile_error!("tether-gc is single-threaded: build without the atomics target feature");
+
+/// A static that one thread alone can reach.
+struct SingleThreaded<T>(UnsafeCell<T>);
+
+// SAFETY: the target has one thread (the check above), so no two threads share it.
+unsafe impl<T> Sync for SingleThreaded<T> {}
+
+/// Pages in a 32-bit address space.
+const ALL_PAGES: u32 = 1 << (32 - BLOCK_SHIFT);
+
+/// Pages that were given back, one bit each, and where the lowest may be.
+struct FreePages {
+    bits: [u32; (ALL_PAGES / 32) as usize],
+    count: u32,
+    lowest: u32,
+}
+
+impl FreePages {
+    fn is_free(&self, page: u32) -> bool {
+        self.bits[(page / 32) as usize] & 1 << (page % 32) != 0
+    }
+
+    fn give(&mut self, first: u32, pages: u32) {
+        for page in first..first + pages {
+            self.bits[(page / 32) as usize] |= 1 << (page % 32);
+        }
+        self.count += pages;
+        self.lowest = self.lowest.min(first);
+    }
+
+    /// First fit, by address.
+    fn take(&mut self, pages: u32) -> Option<u32> {
+        if self.count < pages {
+            return None;
+        }
+        let mut run = 0;
+        let mut lowest_seen = None;
+        let mut page = self.lowest;
+        while page < ALL_PAGES {
+            if self.bits[(page / 32) as usize] == 0 {
+                page = (page | 31) + 1;
+                run = 0;
+                continue;
+            }
+            run = if self.is_free(page) { run + 1 } else { 0 };
+            page += 1;
+            if run > 0 && lowest_seen.is_none() {
+                lowest_seen = Some(page - 1);
+            }
+            if run == pages {
+                let first = page - pages;
+                for taken in first..page {
+                    self.bits[(taken / 32) as usize] &= !(1 << (taken % 32));
+                }
+                self.count -= pages;
+                self.lowest = match lowest_seen {
+                    Some(lowest) if lowest < first => lowest,
+                    _ => page,
+                };
+                return Some(first);
+            }
+        }
+        None
+    }
+}
+
+static FREE_PAGES: SingleThreaded<FreePages> = SingleThreaded(UnsafeCell::new(FreePages {
+    bits: [0; (ALL_PAGES / 32) as usize],
+    count: 0,
+    lowest: 0,
+}));
+
+fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
+    // SAFETY: one thread, and `operation` (only the two methods above) does not
+    // come back here, so the reference is the only one.
+    operation(unsafe { &mut *FREE_PAGES.0.get() })
+}
+
+fn take_pages(pages: u32) -> Option<Pages> {
+    if let Some(first) = with_free_pages(|free| free.take(pages)) {
+        return Some(Pages { address: first << BLOCK_SHIFT, zeroed: false });
+    }
+    let first = memory_grow(0, pages as usize);
+    if first == usize::MAX {
+        return None;
+    }
+    let first = first as u32;
+    if first + pages == ALL_PAGES {
+        // The last page ends at 2^32, which no u32 can say: do without it.
+        with_free_pages(|free| free.give(first, pages - 1));
+        return None;
+    }
+    Some(Pages { address: first << BLOCK_SHIFT, zeroed: true })
+}
+
+fn give_pages(address: u32, pages: u32) {
+    with_free_pages(|free| free.give(address >> BLOCK_SHIFT, pages));
+}
+
+/// Where `dlmalloc` has its segments from.
+struct PageSegments {
+    /// Whether segments go back when they are empty.
+    returned: bool,
+}
+
+// SAFETY: `alloc` gives memory that nobody else has, as pages are grown or were
+// given back; `free` and `free_part` take back whole pages of such memory.
+unsafe impl Allocator for PageSegments {
+    fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
+        let pages = size.div_ceil(BLOCK_BYTES as usize) as u32;
+        match take_pages(pages) {
+            Some(taken) => (taken.address as *mut u8, (pages * BLOCK_BYTES) as usize, 0),
+            None => (ptr::null_mut(), 0, 0),
+        }
+    }
+
+    fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
+        ptr::null_mut()
+    }
+
+    fn free_part(&self, segment: *mut u8, old_size: usize, new_size: usize) -> bool {
+        if !self.returned || new_size % BLOCK_BYTES as usize != 0 {
+            return false;
+        }
+        give_pages(segment as u32 + new_size as u32, ((old_size - new_size) as u32) >> BLOCK_SHIFT);
+        true
+    }
+
+    fn free(&self, segment: *mut u8, size: usize) -> bool {
+        if self.returned {
+            give_pages(segment as u32, size as u32 >> BLOCK_SHIFT);
+        }
+        self.returned
+    }
+
+    fn can_release_part(&self, _: u32) -> bool {
+        self.returned
+    }
+
+    fn allocates_zeros(&self) -> bool {
+        false
+    }
+
+    fn page_size(&self) -> usize {
+        BLOCK_BYTES as usize
+    }
+}
+
+/// The alignment of whatever dlmalloc gives here: its own, without asking for more.
+const RANGE_ALIGN: usize = 8;
+
+/// Large objects and the collector's tables.
+static RANGES: SingleThreaded<Dlmalloc<PageSegments>> =
+    SingleThreaded(UnsafeCell::new(Dlmalloc::new_with_allocator(PageSegments { returned: true })));
+
+/// What Rust code in the same module allocates: lists that cross a component's
+/// boundary. Apart from `RANGES`, so that the collector never has memory beside
+/// a Rust object's; and what it once had it keeps, so that lists no longer than
+/// earlier ones fit when memory is exhausted.
+static RUST: SingleThreaded<Dlmalloc<PageSegments>> =
+    SingleThreaded(UnsafeCell::new(Dlmalloc::new_with_allocator(PageSegments { returned: false })));
+
+/// A global allocator for a module that is nothing but this collector: its
+/// pages come from, and return to, the pages of [`LinearMemory`].
+pub struct RustAllocator;
+
+// SAFETY: `dlmalloc` upholds the contract of an allocator; one thread.
+unsafe impl GlobalAlloc for RustAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() > RANGE_ALIGN {
+            // No type that crosses a component's boundary needs more.
+            return ptr::null_mut();
+        }
+        // SAFETY: one thread, and dlmalloc does not call back.
+        unsafe { (*RUST.0.get()).malloc(layout.size(), RANGE_ALIGN) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above; the caller gives what `alloc` gave.
+        unsafe { (*RUST.0.get()).free(pointer, layout.size(), RANGE_ALIGN) }
+    }
+}
+
+/// The linear memory of this module.
+#[derive(Debug)]
+pub struct LinearMemory(());
+
+impl LinearMemory {
+    /// Linear memory, for a heap.
+    ///
+    /// # Safety
+    ///
+    /// The value's loads and stores are not checked. Give it to
+    /// [`Heap::new`](crate::Heap::new), which uses only addresses that it took,
+    /// and call none of its operations yourself.
+    pub const unsafe fn new() -> Self {
+        LinearMemory(())
+    }
+}
+
+impl Memory for LinearMemory {
+    #[inline(always)]
+    fn load_u8(&self, address: u32) -> u8 {
+        // SAFETY: `new`'s contract: the address was taken. So below.
+        unsafe { (address as *const u8).read() }
+    }
+
+    #[inline(always)]
+    fn load_u32(&self, address: u32) -> u32 {
+        // SAFETY: as `load_u8`; unaligned reads cost nothing on Wasm.
+        unsafe { (address as *const u32).read_unaligned() }
+    }
+
+    #[inline(always)]
+    fn load_u64(&self, address: u32) -> u64 {
+        // SAFETY: as `load_u32`.
+        unsafe { (address as *const u64).read_unaligned() }
+    }
+
+    #[inline(always)]
+    fn store_u8(&mut self, address: u32, value: u8) {
+        // SAFETY: as `load_u8`.
+        unsafe { (address as *mut u8).write(value) }
+    }
+
+    #[inline(always)]
+    fn store_u32(&mut self, address: u32, value: u32) {
+        // SAFETY: as `load_u32`.
+        unsafe { (address as *mut u32).write_unaligned(value) }
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, address: u32, length_bytes: u32, value: u8) {
+        // SAFETY: as `load_u8`, for the whole range.
+        unsafe { ptr::write_bytes(address as *mut u8, value, length_bytes as usize) }
+    }
+
+    fn copy(&mut self, from: u32, to: u32, length_bytes: u32) {
+        // SAFETY: as `load_u8`, for both ranges; `copy` allows any overlap.
+        unsafe { ptr::copy(from as *const u8, to as *mut u8, length_bytes as usize) }
+    }
+
+    fn read(&self, address: u32, into: &mut [u8]) {
+        // SAFETY: as `load_u8`; `into` is a Rust object, so it is not in the range.
+        unsafe { ptr::copy_nonoverlapping(address as *const u8, into.as_mut_ptr(), into.len()) }
+    }
+
+    fn write(&mut self, address: u32, bytes: &[u8]) {
+        // SAFETY: as `read`.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) }
+    }
+
+    fn take_pages(&mut self, pages: u32) -> Option<Pages> {
+        take_pages(pages)
+    }
+
+    fn give_pages(&mut self, address: u32, pages: u32) {
+        give_pages(address, pages);
+    }
+
+    fn take_bytes(&mut self, size_bytes: u32) -> Option<u32> {
+        // SAFETY: one thread, and dlmalloc does not call back.
+        let address = unsafe { (*RANGES.0.get()).malloc(size_bytes as usize, RANGE_ALIGN) };
+        (!address.is_null()).then_some(address as u32)
+    }
+
+    fn give_bytes(&mut self, address: u32, size_bytes: u32) {
+        // SAFETY: as `take_bytes`, which gave the range.
+        unsafe { (*RANGES.0.get()).free(address as *mut u8, size_bytes as usize, RANGE_ALIGN) }
+    }
+
+    fn settle(&mut self) {
+        // SAFETY: as `take_bytes`.
+        unsafe { (*RANGES.0.get()).trim(0) };
+    }
+}

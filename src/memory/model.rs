@@ -1,0 +1,260 @@
+//! Memory in a `Vec<u8>`, for native programs, tests and fuzzing.
+//!
+//! It behaves as linear memory does, and is stricter: every access is checked
+//! against what was taken (in debug builds), other growers can be played (gaps
+//! between pages), and growth can be refused at any moment.
+
+extern crate alloc;
+
+use crate::memory::{Memory, Pages};
+use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// A native model of linear memory.
+#[derive(Debug, Default)]
+pub struct ModelMemory {
+    bytes: Vec<u8>,
+    free_pages: BTreeMap<u32, ()>,
+    /// Free byte ranges: address to length. Never adjacent to each other.
+    free_ranges: BTreeMap<u32, u32>,
+    /// Segments that byte ranges come from: address to pages.
+    segments: BTreeMap<u32, u32>,
+    /// Byte ranges in use: address to length.
+    ranges: BTreeMap<u32, u32>,
+    most_pages: u32,
+    /// Growths that succeed before the next is refused; none for no end.
+    growths_left: Option<u64>,
+    growths: u64,
+    /// Pages that another grower takes before each of our growths.
+    gap_pages: u32,
+}
+
+impl ModelMemory {
+    /// Memory that grows to 4 GiB less a page, where the machine lets it.
+    pub fn new() -> Self {
+        Self::with_limit((1 << (32 - BLOCK_SHIFT)) - 1)
+    }
+
+    /// Memory that grows to `most_pages` pages of 64 KiB, of which the first is
+    /// somebody else's, so that no address is 0.
+    pub fn with_limit(most_pages: u32) -> Self {
+        ModelMemory {
+            bytes: alloc::vec![0xa5; BLOCK_BYTES as usize],
+            most_pages,
+            ..Self::default()
+        }
+    }
+
+    /// Before each growth, somebody else takes so many pages.
+    pub fn set_gap_pages(&mut self, pages: u32) {
+        self.gap_pages = pages;
+    }
+
+    /// After `growths` more growths, memory refuses to grow; none: never.
+    pub fn refuse_growth_after(&mut self, growths: Option<u64>) {
+        self.growths_left = growths;
+    }
+
+    /// How often memory grew or was asked to.
+    pub fn growths(&self) -> u64 {
+        self.growths
+    }
+
+    /// Pages of the memory, now.
+    pub fn pages(&self) -> u32 {
+        (self.bytes.len() >> BLOCK_SHIFT) as u32
+    }
+
+    /// Pages that nobody uses.
+    pub fn free_pages(&self) -> u32 {
+        self.free_pages.len() as u32
+    }
+
+    /// Bytes in ranges that were taken and not given back.
+    pub fn ranges_bytes(&self) -> u64 {
+        self.ranges.values().map(|&length| u64::from(length)).sum()
+    }
+
+    fn grow(&mut self, pages: u32) -> Option<u32> {
+        self.growths += 1;
+        match &mut self.growths_left {
+            Some(0) => return None,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        let first = self.pages() + self.gap_pages;
+        if first.checked_add(pages)? > self.most_pages {
+            return None;
+        }
+        self.bytes.resize((first as usize) << BLOCK_SHIFT, 0xa5);
+        self.bytes.resize(((first + pages) as usize) << BLOCK_SHIFT, 0);
+        Some(first)
+    }
+
+    fn free_run(&self, pages: u32) -> Option<u32> {
+        let mut run = 0;
+        let mut previous = None;
+        for &page in self.free_pages.keys() {
+            run = if previous.is_some_and(|p| p + 1 == page) { run + 1 } else { 1 };
+            previous = Some(page);
+            if run == pages {
+                return Some(page + 1 - pages);
+            }
+        }
+        None
+    }
+
+    fn insert_free_range(&mut self, mut address: u32, mut length: u32) {
+        if let Some((&before, &before_length)) = self.free_ranges.range(..address).next_back()
+            && before + before_length == address
+            && !self.segments.contains_key(&address)
+        {
+            self.free_ranges.remove(&before);
+            address = before;
+            length += before_length;
+        }
+        let end = address + length;
+        if let Some(&after_length) = self.free_ranges.get(&end)
+            && !self.segments.contains_key(&end)
+        {
+            self.free_ranges.remove(&end);
+            length += after_length;
+        }
+        self.free_ranges.insert(address, length);
+    }
+
+    fn slice(&self, address: u32, length: usize) -> &[u8] {
+        debug_assert!(
+            address >= BLOCK_BYTES,
+            "access at {address:#x}, below the collector's memory"
+        );
+        &self.bytes[address as usize..address as usize + length]
+    }
+
+    fn slice_mut(&mut self, address: u32, length: usize) -> &mut [u8] {
+        debug_assert!(
+            address >= BLOCK_BYTES,
+            "access at {address:#x}, below the collector's memory"
+        );
+        &mut self.bytes[address as usize..address as usize + length]
+    }
+
+    fn array<const N: usize>(&self, address: u32) -> [u8; N] {
+        debug_assert_eq!(address as usize % N, 0, "unaligned access at {address:#x}");
+        let mut array = [0; N];
+        array.copy_from_slice(self.slice(address, N));
+        array
+    }
+}
+
+/// Ranges are multiples of 8 bytes.
+fn rounded(size_bytes: u32) -> Option<u32> {
+    size_bytes.max(8).checked_next_multiple_of(8)
+}
+
+impl Memory for ModelMemory {
+    fn load_u8(&self, address: u32) -> u8 {
+        self.array::<1>(address)[0]
+    }
+
+    fn load_u32(&self, address: u32) -> u32 {
+        u32::from_le_bytes(self.array(address))
+    }
+
+    fn load_u64(&self, address: u32) -> u64 {
+        u64::from_le_bytes(self.array(address))
+    }
+
+    fn store_u8(&mut self, address: u32, value: u8) {
+        self.slice_mut(address, 1)[0] = value;
+    }
+
+    fn store_u32(&mut self, address: u32, value: u32) {
+        debug_assert_eq!(address % 4, 0, "unaligned store at {address:#x}");
+        self.slice_mut(address, 4).copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn fill(&mut self, address: u32, length_bytes: u32, value: u8) {
+        self.slice_mut(address, length_bytes as usize).fill(value);
+    }
+
+    fn copy(&mut self, from: u32, to: u32, length_bytes: u32) {
+        let from = from as usize;
+        self.bytes.copy_within(from..from + length_bytes as usize, to as usize);
+    }
+
+    fn read(&self, address: u32, into: &mut [u8]) {
+        into.copy_from_slice(self.slice(address, into.len()));
+    }
+
+    fn write(&mut self, address: u32, bytes: &[u8]) {
+        self.slice_mut(address, bytes.len()).copy_from_slice(bytes);
+    }
+
+    fn take_pages(&mut self, pages: u32) -> Option<Pages> {
+        if let Some(first) = self.free_run(pages) {
+            for page in first..first + pages {
+                self.free_pages.remove(&page);
+            }
+            return Some(Pages { address: first << BLOCK_SHIFT, zeroed: false });
+        }
+        let first = self.grow(pages)?;
+        Some(Pages { address: first << BLOCK_SHIFT, zeroed: true })
+    }
+
+    fn give_pages(&mut self, address: u32, pages: u32) {
+        assert_eq!(address % BLOCK_BYTES, 0, "{address:#x} is not a page");
+        self.fill(address, pages * BLOCK_BYTES, 0x5a);
+        for page in address >> BLOCK_SHIFT..(address >> BLOCK_SHIFT) + pages {
+            let before = self.free_pages.insert(page, ());
+            assert!(before.is_none(), "page {page} given back twice");
+        }
+    }
+
+    fn take_bytes(&mut self, size_bytes: u32) -> Option<u32> {
+        let size = rounded(size_bytes)?;
+        let fit = self.free_ranges.iter().find(|&(_, &length)| length >= size);
+        let (address, length) = match fit {
+            Some((&address, &length)) => (address, length),
+            None => {
+                let pages = size.div_ceil(BLOCK_BYTES);
+                let taken = self.take_pages(pages)?;
+                self.segments.insert(taken.address, pages);
+                self.insert_free_range(taken.address, pages * BLOCK_BYTES);
+                (taken.address, pages * BLOCK_BYTES)
+            }
+        };
+        self.free_ranges.remove(&address);
+        if length > size {
+            self.free_ranges.insert(address + size, length - size);
+        }
+        self.ranges.insert(address, size);
+        self.fill(address, size, 0xc3);
+        Some(address)
+    }
+
+    fn give_bytes(&mut self, address: u32, size_bytes: u32) {
+        let size = self.ranges.remove(&address);
+        assert_eq!(size, rounded(size_bytes), "{address:#x} is not a range of {size_bytes}");
+        let size = rounded(size_bytes).expect("it was rounded when it was taken");
+        self.fill(address, size, 0x3c);
+        self.insert_free_range(address, size);
+    }
+
+    fn settle(&mut self) {
+        let empty: Vec<(u32, u32)> = self
+            .segments
+            .iter()
+            .filter(|&(address, pages)| {
+                self.free_ranges.get(address) == Some(&(pages * BLOCK_BYTES))
+            })
+            .map(|(&address, &pages)| (address, pages))
+            .collect();
+        for (address, pages) in empty {
+            self.segments.remove(&address);
+            self.free_ranges.remove(&address);
+            self.give_pages(address, pages);
+        }
+    }
+}

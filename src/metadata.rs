@@ -1,0 +1,131 @@
+//! The metadata byte: what the collector knows about one granule.
+//!
+//! Every granule of a block has one byte, at the block's start, found by a shift
+//! and a mask. The byte of an object's first granule says that it starts here,
+//! its colour and how it is traced; the byte of its last granule says that it
+//! ends; and each byte says which of its granule's two words are references. So
+//! an object needs no header, and a precise object is traced from metadata alone.
+//! The idea of metadata apart from the objects, a byte each, swept without
+//! touching them, is nofl's [nofl §3]; reference bits in the byte are ours.
+//!
+//! | bit | where | why |
+//! |---|---|---|
+//! | 0, 1 | start | the colour. Exactly one is set where an object starts. The two take turns as *live*, so that marking never clears anything first |
+//! | 2 | last | the object's size, without a header |
+//! | 3, 4 | any | word 0 and word 1 of this granule are reference slots |
+//! | 5 | start | there is something to trace: a leaf is marked and not looked at |
+//! | 6 | start | conservative: every word may be a reference |
+//! | 7 | start | a wrapper: it owns an entry of the wrap table |
+//!
+//! Invariants: a byte that is zero is a free granule or the inside of an object;
+//! a start's object ends in the same block; the bytes of the metadata's own
+//! granules stay zero.
+//!
+//! There is no pinned bit: objects do not move, so a pin is only a root.
+
+use crate::memory::Memory;
+use crate::units::{BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, METADATA_GRANULES};
+
+/// Both colours: where either is set, an object starts.
+pub const START: u8 = COLOUR_A | COLOUR_B;
+/// The one colour.
+pub const COLOUR_A: u8 = 1;
+/// The other.
+pub const COLOUR_B: u8 = 1 << 1;
+/// The object's last granule.
+pub const END: u8 = 1 << 2;
+/// Word 0 of the granule is a reference slot; word 1 has the next bit.
+pub const REFERENCE_0: u8 = 1 << 3;
+/// Word 1 of the granule is a reference slot.
+pub const REFERENCE_1: u8 = 1 << 4;
+/// The object has something to trace.
+pub const TRACED: u8 = 1 << 5;
+/// Every aligned word of the object may be a reference.
+pub const CONSERVATIVE: u8 = 1 << 6;
+/// The object owns an entry of the wrap table.
+pub const WRAPPER: u8 = 1 << 7;
+
+/// How far the reference bits are from bit 0.
+pub const REFERENCE_SHIFT: u32 = 3;
+
+/// The block that `address` lies in.
+#[inline(always)]
+pub const fn block_of(address: u32) -> u32 {
+    address & !(BLOCK_BYTES - 1)
+}
+
+/// The metadata byte of the granule at `address`.
+#[inline(always)]
+pub const fn metadata_of(address: u32) -> u32 {
+    block_of(address) + ((address & (BLOCK_BYTES - 1)) >> GRANULE_SHIFT)
+}
+
+/// The granule whose metadata byte is at `metadata`.
+#[inline(always)]
+pub const fn granule_of(metadata: u32) -> u32 {
+    block_of(metadata) + ((metadata & (BLOCK_BYTES - 1)) << GRANULE_SHIFT)
+}
+
+/// The first metadata byte of `block` that can describe an object.
+pub const fn first_metadata(block: u32) -> u32 {
+    block + METADATA_GRANULES
+}
+
+/// The end of the metadata of `block`.
+pub const fn metadata_end(block: u32) -> u32 {
+    block + BLOCK_GRANULES
+}
+
+const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
+
+/// The first metadata byte in `from..end` that has one of `bits`, or `end`.
+/// Reads eight at a time; `end` is within the block's metadata or its end.
+#[inline]
+pub fn find<M: Memory>(memory: &M, from: u32, end: u32, bits: u8) -> u32 {
+    let mask = u64::from(bits) * EVERY_BYTE;
+    let mut at = from & !7;
+    let mut found = memory.load_u64(at) & mask & (u64::MAX << ((from & 7) * 8));
+    while found == 0 {
+        at += 8;
+        if at >= end {
+            return end;
+        }
+        found = memory.load_u64(at) & mask;
+    }
+    (at + found.trailing_zeros() / 8).min(end)
+}
+
+/// The last metadata byte in `first..=from` that has one of `bits`.
+pub fn find_back<M: Memory>(memory: &M, first: u32, from: u32, bits: u8) -> Option<u32> {
+    let mask = u64::from(bits) * EVERY_BYTE;
+    let mut at = from & !7;
+    let mut found = memory.load_u64(at) & mask & (u64::MAX >> ((7 - (from & 7)) * 8));
+    while found == 0 {
+        if at <= first {
+            return None;
+        }
+        at -= 8;
+        found = memory.load_u64(at) & mask;
+    }
+    let metadata = at + 7 - found.leading_zeros() / 8;
+    (metadata >= first).then_some(metadata)
+}
+
+/// The size in bytes of the object whose start byte is at `start`.
+#[inline]
+pub fn object_size<M: Memory>(memory: &M, start: u32) -> u32 {
+    let end = metadata_end(block_of(start));
+    (find(memory, start, end, END) + 1 - start) * GRANULE_BYTES
+}
+
+/// The start of the object that the granule at `metadata` is a part of: of any
+/// colour, so a dead one too where its block is not swept.
+pub fn start_of<M: Memory>(memory: &M, metadata: u32) -> Option<u32> {
+    let first = first_metadata(block_of(metadata));
+    if metadata < first {
+        return None;
+    }
+    let start = find_back(memory, first, metadata, START)?;
+    let end = find(memory, start, metadata_end(block_of(metadata)), END);
+    (metadata <= end).then_some(start)
+}

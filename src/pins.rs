@@ -1,0 +1,85 @@
+//! Pins: roots with a count, for what the host holds.
+//!
+//! Invariant: an object is in the table as long as it has been pinned more often
+//! than unpinned, and its count is that difference.
+
+use crate::error::Error;
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::table::{RECORD_BYTES, Table};
+use crate::units::Reference;
+
+/// The word of a record that counts.
+const COUNT: u32 = 1;
+
+/// All pins of a heap.
+#[derive(Debug)]
+pub struct Pins {
+    table: Table,
+}
+
+impl Pins {
+    /// No pins.
+    pub const fn new() -> Self {
+        Pins { table: Table::new() }
+    }
+
+    /// Pins a live object once more, and gives the number of its pins.
+    pub fn pin<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        object: Reference,
+    ) -> Result<u32, Error> {
+        if let Some(position) = self.table.find(&supply.memory, object) {
+            let count = self.table.word(&supply.memory, position, COUNT).saturating_add(1);
+            self.table.set_word(&mut supply.memory, position, COUNT, count);
+            return Ok(count);
+        }
+        let length = self.table.length() + 1;
+        if !self.table.reserve(supply, length, length) {
+            return Err(Error::OutOfMemory { needed_bytes: length.saturating_mul(RECORD_BYTES) });
+        }
+        self.table.push(&mut supply.memory, [object, 1, 0, 0]);
+        Ok(1)
+    }
+
+    /// Takes one pin back, and gives the number left.
+    pub fn unpin<M: Memory>(&mut self, memory: &mut M, object: Reference) -> Result<u32, Error> {
+        let position =
+            self.table.find(memory, object).ok_or(Error::NotPinned { reference: object })?;
+        let count = self.table.word(memory, position, COUNT) - 1;
+        if count == 0 {
+            self.table.swap_remove(memory, position);
+        } else {
+            self.table.set_word(memory, position, COUNT, count);
+        }
+        Ok(count)
+    }
+
+    /// Pinned objects.
+    pub fn length(&self) -> u32 {
+        self.table.length()
+    }
+
+    /// Bytes that the table takes.
+    pub fn size_bytes(&self) -> u32 {
+        self.table.size_bytes()
+    }
+
+    /// The pinned object at a position.
+    pub fn object<M: Memory>(&self, memory: &M, position: u32) -> Reference {
+        self.table.word(memory, position, 0)
+    }
+
+    /// The first position at which the table is not as it must be.
+    pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
+        self.table.inconsistency(memory).or_else(|| {
+            (0..self.table.length()).find(|&position| self.table.word(memory, position, COUNT) == 0)
+        })
+    }
+
+    /// Gives the memory back.
+    pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.table.release(supply);
+    }
+}

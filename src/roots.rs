@@ -1,0 +1,247 @@
+//! The shadow stack: roots that the mutator pushes, and scopes.
+//!
+//! Both share one range of memory whose size is fixed when the heap is made.
+//! Roots grow from its low end and scopes from its high end; they are full when
+//! they would meet. One slot between them always stays free: `register` pushes
+//! its wrapper in flight there, so that it can never fail for lack of a slot.
+//!
+//! A scope begins with a *link* slot, `previous scope's link << 1 | 1`, odd and so
+//! never a reference. What the collector roots in the scope lies below it.
+//! Scopes work like JNI's local frames [jni §5] and V8's handle scopes.
+//!
+//! Invariants: `top < low`; slots `0..top` and the scopes' slots are null or live
+//! objects; following the links from `link` ends at [`NO_LINK`] after
+//! `scope_depth` steps, upwards.
+
+use crate::error::Error;
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::region::Region;
+use crate::units::{Reference, WORD_BYTES};
+
+/// The link of the outermost scope.
+const NO_LINK: u32 = u32::MAX >> 1;
+
+/// Roots and scopes.
+#[derive(Debug)]
+pub struct Roots {
+    slots: Region,
+    capacity: u32,
+    top: u32,
+    low: u32,
+    link: u32,
+    scope_depth: u32,
+    peak: u32,
+}
+
+impl Roots {
+    /// A shadow stack of `capacity` slots.
+    pub fn new<M: Memory>(supply: &mut Supply<M>, capacity: u32) -> Result<Self, Error> {
+        let needed_bytes = (capacity + 1) * WORD_BYTES;
+        let slots =
+            Region::take(supply, needed_bytes).ok_or(Error::OutOfMemory { needed_bytes })?;
+        Ok(Roots {
+            slots,
+            capacity,
+            top: 0,
+            low: capacity + 1,
+            link: NO_LINK,
+            scope_depth: 0,
+            peak: 0,
+        })
+    }
+
+    /// How many roots are pushed.
+    #[inline]
+    pub fn depth(&self) -> u32 {
+        self.top
+    }
+
+    /// How many scopes are open.
+    #[inline]
+    pub fn scope_depth(&self) -> u32 {
+        self.scope_depth
+    }
+
+    /// Slots in use, by roots and by scopes.
+    pub fn used(&self) -> u32 {
+        self.top + (self.capacity + 1 - self.low)
+    }
+
+    /// The most slots that were in use.
+    pub fn peak(&self) -> u32 {
+        self.peak
+    }
+
+    /// Whether `count` more slots are free.
+    #[inline]
+    pub fn check_room(&self, count: u32) -> Result<(), Error> {
+        if count > self.low - self.top - 1 {
+            return Err(Error::RootStackFull { capacity: self.capacity });
+        }
+        Ok(())
+    }
+
+    /// Pushes a root.
+    #[inline]
+    pub fn push<M: Memory>(&mut self, memory: &mut M, object: Reference) -> Result<(), Error> {
+        self.check_room(1)?;
+        self.put(memory, self.top, object);
+        self.top += 1;
+        self.note_peak();
+        Ok(())
+    }
+
+    /// Pops the top root.
+    pub fn pop<M: Memory>(&mut self, memory: &M) -> Result<Reference, Error> {
+        let top = self.top.checked_sub(1).ok_or(Error::NoSuchRoot { index: 0 })?;
+        self.top = top;
+        Ok(self.slot(memory, top))
+    }
+
+    /// Pops roots until `depth` are left.
+    pub fn truncate(&mut self, depth: u32) -> Result<(), Error> {
+        if depth > self.top {
+            return Err(Error::NoSuchRoot { index: depth });
+        }
+        self.top = depth;
+        Ok(())
+    }
+
+    /// The root at an index from the bottom.
+    pub fn get<M: Memory>(&self, memory: &M, index: u32) -> Result<Reference, Error> {
+        self.check_index(index)?;
+        Ok(self.slot(memory, index))
+    }
+
+    /// Replaces the root at an index from the bottom.
+    pub fn set<M: Memory>(
+        &mut self,
+        memory: &mut M,
+        index: u32,
+        object: Reference,
+    ) -> Result<(), Error> {
+        self.check_index(index)?;
+        self.put(memory, index, object);
+        Ok(())
+    }
+
+    /// Pushes an object in flight, in the slot that is kept free for it.
+    /// [`pop_in_flight`](Self::pop_in_flight) follows, before anything else.
+    pub fn push_in_flight<M: Memory>(&mut self, memory: &mut M, object: Reference) {
+        self.put(memory, self.top, object);
+        self.top += 1;
+    }
+
+    /// Takes back what `push_in_flight` pushed.
+    pub fn pop_in_flight(&mut self) {
+        self.top -= 1;
+    }
+
+    /// Opens a scope.
+    pub fn enter_scope<M: Memory>(&mut self, memory: &mut M) -> Result<(), Error> {
+        self.check_room(1)?;
+        self.low -= 1;
+        self.put(memory, self.low, self.link << 1 | 1);
+        self.link = self.low;
+        self.scope_depth += 1;
+        self.note_peak();
+        Ok(())
+    }
+
+    /// Leaves the innermost scope; the one around it, if any, roots `keep`.
+    pub fn leave_scope<M: Memory>(&mut self, memory: &mut M, keep: Reference) -> Result<(), Error> {
+        if self.scope_depth == 0 {
+            return Err(Error::NoScope);
+        }
+        let outer = self.slot(memory, self.link) >> 1;
+        self.low = self.link + 1;
+        self.link = outer;
+        self.scope_depth -= 1;
+        if self.scope_depth > 0 && keep != 0 {
+            // The link's own slot is free now, so there is room.
+            self.push_scoped(memory, keep);
+        }
+        Ok(())
+    }
+
+    /// Roots a new object in the innermost scope. Room was checked for.
+    #[inline]
+    pub fn push_scoped<M: Memory>(&mut self, memory: &mut M, object: Reference) {
+        self.low -= 1;
+        self.put(memory, self.low, object);
+        self.note_peak();
+    }
+
+    /// The indexes of all slots in use. Their words are references, nulls, and
+    /// the links of scopes, which are odd.
+    pub fn indexes(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..self.top).chain(self.low..self.capacity + 1)
+    }
+
+    /// The word in a slot in use.
+    pub fn word<M: Memory>(&self, memory: &M, index: u32) -> u32 {
+        self.slot(memory, index)
+    }
+
+    /// Bytes that the stack takes.
+    pub fn size_bytes(&self) -> u32 {
+        self.slots.size_bytes
+    }
+
+    /// Whether the links and bounds are as they must be.
+    pub fn is_consistent<M: Memory>(&self, memory: &M) -> bool {
+        if self.top >= self.low || self.low > self.capacity + 1 {
+            return false;
+        }
+        let mut link = self.link;
+        for _ in 0..self.scope_depth {
+            if link < self.low || link > self.capacity {
+                return false;
+            }
+            let slot = self.slot(memory, link);
+            let outer = slot >> 1;
+            if slot & 1 == 0 || outer <= link {
+                return false;
+            }
+            link = outer;
+        }
+        link == NO_LINK
+    }
+
+    /// Whether a slot's word is the link of a scope.
+    pub fn is_link(slot: u32) -> bool {
+        slot & 1 != 0
+    }
+
+    /// Gives the memory back.
+    pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.slots.release(supply);
+        self.top = 0;
+        self.low = self.capacity + 1;
+        self.link = NO_LINK;
+        self.scope_depth = 0;
+    }
+
+    fn check_index(&self, index: u32) -> Result<(), Error> {
+        if index >= self.top {
+            return Err(Error::NoSuchRoot { index });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.used());
+    }
+
+    #[inline]
+    fn slot<M: Memory>(&self, memory: &M, index: u32) -> u32 {
+        memory.load_u32(self.slots.address + index * WORD_BYTES)
+    }
+
+    #[inline]
+    fn put<M: Memory>(&self, memory: &mut M, index: u32, value: u32) {
+        memory.store_u32(self.slots.address + index * WORD_BYTES, value);
+    }
+}

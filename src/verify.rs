@@ -1,0 +1,247 @@
+//! The heap verifier: numbered invariants, checked by walking everything.
+//!
+//! For tests and for hunting a fault: it changes nothing and costs nothing while
+//! it is not called. ARCHITECTURE.md explains each invariant under its number.
+
+use crate::blocks::Blocks;
+use crate::large::LargeObjects;
+use crate::layout::{CONSERVATIVE as CONSERVATIVE_LAYOUT, LEAF, Layouts, Shape};
+use crate::memory::Memory;
+use crate::metadata::{self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, START, TRACED, WRAPPER};
+use crate::pins::Pins;
+use crate::roots::Roots;
+use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
+use crate::wrap_table::WrapTable;
+use core::cell::Cell;
+
+/// The invariants, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Invariant {
+    /// The list of blocks and the page map name the same pages.
+    BlockMap = 1,
+    /// Every metadata byte is one that an object or a free granule can have.
+    Metadata = 2,
+    /// Objects tile a block: each ends, before the next begins.
+    Tiling = 3,
+    /// Every reference slot of a live object is null or names a live object.
+    References = 4,
+    /// In swept blocks there is no object of the dead colour.
+    Colours = 5,
+    /// The hole that allocation is in is free and zero.
+    Hole = 6,
+    /// The large-object table and its sums are right.
+    LargeTable = 7,
+    /// Wrap-table entries and wrapper bits agree, and its sums are right.
+    WrapTable = 8,
+    /// The memory counted is the memory taken.
+    Accounting = 9,
+    /// The shadow stack and the scopes are in bounds, and name live objects.
+    Roots = 10,
+    /// Pinned objects are live, and their counts above 0.
+    Pins = 11,
+}
+
+/// An invariant that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// Where: an address, or a position in a table.
+    pub at: u32,
+}
+
+/// All that there is to check.
+pub struct Verifier<'a, M> {
+    /// The memory.
+    pub memory: &'a M,
+    /// The block space.
+    pub blocks: &'a Blocks,
+    /// The large objects.
+    pub large: &'a LargeObjects,
+    /// The layouts.
+    pub layouts: &'a Layouts,
+    /// The shadow stack.
+    pub roots: &'a Roots,
+    /// The pins.
+    pub pins: &'a Pins,
+    /// The wrap table.
+    pub wrap_table: &'a WrapTable,
+    /// The colour of live objects.
+    pub live: u8,
+    /// Bytes taken according to the supply, less those of all that is known.
+    pub unaccounted_bytes: i64,
+    /// The first violation found.
+    pub first: Cell<Option<Violation>>,
+}
+
+impl<M: Memory> Verifier<'_, M> {
+    /// The first invariant that does not hold.
+    pub fn violation(&self) -> Option<Violation> {
+        self.expect_none(self.blocks.inconsistency(self.memory), Invariant::BlockMap);
+        self.expect_none(self.large.inconsistency(self.memory), Invariant::LargeTable);
+        let mut wrappers = 0;
+        for index in 0..self.blocks.count() {
+            wrappers += self.check_block(index);
+        }
+        for position in 0..self.large.count() {
+            wrappers += self.check_large(position);
+        }
+        self.check_hole();
+        self.check_wrap_table(wrappers);
+        self.check_roots();
+        self.check_pins();
+        self.expect(self.unaccounted_bytes == 0, Invariant::Accounting, 0);
+        self.first.get()
+    }
+
+    /// Notes a violation, unless one was noted before.
+    #[inline(never)]
+    fn expect(&self, holds: bool, invariant: Invariant, at: u32) {
+        if !holds && self.first.get().is_none() {
+            self.first.set(Some(Violation { invariant, at }));
+        }
+    }
+
+    fn expect_none(&self, position: Option<u32>, invariant: Invariant) {
+        self.expect(position.is_none(), invariant, position.unwrap_or(0));
+    }
+
+    /// The start byte, or the flags, of the live object at an address; 0 where
+    /// there is none.
+    #[inline(never)]
+    fn live_byte(&self, reference: Reference) -> u8 {
+        let byte = match self.blocks.page_map().start(self.memory, reference) {
+            Some(start) => self.memory.load_u8(start),
+            None => match self.large.find(self.memory, reference) {
+                Some(position) => self.large.flags(self.memory, position),
+                None => 0,
+            },
+        };
+        if byte & self.live == 0 { 0 } else { byte }
+    }
+
+    fn is_live(&self, reference: Reference) -> bool {
+        self.live_byte(reference) != 0
+    }
+
+    #[inline(never)]
+    fn check_reference(&self, slot: u32) {
+        let reference = self.memory.load_u32(slot);
+        self.expect(reference == 0 || self.is_live(reference), Invariant::References, slot);
+    }
+
+    /// Checks a block; gives the number of wrappers in it.
+    fn check_block(&self, index: u32) -> u32 {
+        let block = self.blocks.block(self.memory, index);
+        let end = metadata::metadata_end(block);
+        for own in block..metadata::first_metadata(block) {
+            self.expect(self.memory.load_u8(own) == 0, Invariant::Metadata, own);
+        }
+        let mut wrappers = 0;
+        let mut at = metadata::first_metadata(block);
+        while at < end {
+            let byte = self.memory.load_u8(at);
+            if byte & START == self.live {
+                wrappers += u32::from(byte & WRAPPER != 0);
+                at = self.check_object(at, end);
+                continue;
+            }
+            if byte != 0 {
+                self.expect(byte & START != START, Invariant::Metadata, at);
+                self.expect(!self.blocks.is_swept(index, at), Invariant::Colours, at);
+            }
+            at += 1;
+        }
+        wrappers
+    }
+
+    /// Checks the live object whose start byte is at `start`; gives where the
+    /// next may start.
+    fn check_object(&self, start: u32, end: u32) -> u32 {
+        let first = self.memory.load_u8(start);
+        let traced = first & TRACED != 0;
+        let conservative = first & CONSERVATIVE != 0;
+        self.expect(traced || !conservative, Invariant::Metadata, start);
+        let mut at = start;
+        loop {
+            let byte = self.memory.load_u8(at);
+            if at != start {
+                self.expect(byte & START == 0, Invariant::Tiling, at);
+                let start_only = TRACED | CONSERVATIVE | WRAPPER;
+                self.expect(byte & start_only == 0, Invariant::Metadata, at);
+            }
+            for (bit, word) in [(REFERENCE_0, 0), (REFERENCE_1, 1)] {
+                if byte & bit != 0 {
+                    self.expect(traced && !conservative, Invariant::Metadata, start);
+                    self.check_reference(metadata::granule_of(at) + word * WORD_BYTES);
+                }
+            }
+            at += 1;
+            if byte & END != 0 {
+                return at;
+            }
+            if at == end {
+                self.expect(false, Invariant::Tiling, start);
+                return at;
+            }
+        }
+    }
+
+    /// Checks a large object; gives whether it is a wrapper, as a number.
+    fn check_large(&self, position: u32) -> u32 {
+        let flags = self.large.flags(self.memory, position);
+        let address = self.large.address(self.memory, position);
+        self.expect(flags & START == self.live, Invariant::Colours, address);
+        let layout = self.large.layout(self.memory, position);
+        if layout != LEAF && layout != CONSERVATIVE_LAYOUT {
+            let shape = self.layouts.shape(self.memory, layout);
+            self.expect(shape.is_ok(), Invariant::LargeTable, address);
+            let shape = shape.unwrap_or(Shape::LEAF);
+            for index in 0..self.large.size(self.memory, position) / WORD_BYTES {
+                if shape.is_reference(index) {
+                    self.check_reference(address + index * WORD_BYTES);
+                }
+            }
+        }
+        u32::from(flags & WRAPPER != 0)
+    }
+
+    fn check_hole(&self) {
+        let (cursor, limit) = self.blocks.hole();
+        let mut address = cursor;
+        while address < limit {
+            let free = self.memory.load_u8(metadata::metadata_of(address)) == 0;
+            self.expect(free && self.memory.load_u64(address) == 0, Invariant::Hole, address);
+            address += GRANULE_BYTES;
+        }
+    }
+
+    fn check_wrap_table(&self, wrappers: u32) {
+        self.expect_none(self.wrap_table.inconsistency(self.memory), Invariant::WrapTable);
+        for position in 0..self.wrap_table.length() {
+            let wrapper = self.wrap_table.wrapper(self.memory, position);
+            let is_wrapper = self.live_byte(wrapper) & WRAPPER != 0;
+            self.expect(is_wrapper, Invariant::WrapTable, position);
+        }
+        let length = self.wrap_table.length();
+        self.expect(wrappers == length, Invariant::WrapTable, length);
+    }
+
+    fn check_roots(&self) {
+        self.expect(self.roots.is_consistent(self.memory), Invariant::Roots, 0);
+        for index in self.roots.indexes() {
+            let word = self.roots.word(self.memory, index);
+            let holds = word == 0 || Roots::is_link(word) || self.is_live(word);
+            self.expect(holds, Invariant::Roots, index);
+        }
+    }
+
+    fn check_pins(&self) {
+        self.expect_none(self.pins.inconsistency(self.memory), Invariant::Pins);
+        for position in 0..self.pins.length() {
+            let object = self.pins.object(self.memory, position);
+            self.expect(self.is_live(object), Invariant::Pins, object);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The wrap table: host handles tethered to the heap objects that own them.
+//!
+//! An entry is 16 bytes: wrapper, kind, handle, weight. Live entries stand in
+//! front, and behind them, in the same memory, the released ones that wait to be
+//! drained. So an entry passes from live to released in its place: releasing
+//! needs no memory, and therefore cannot fail or lose a handle.
+//!
+//! ```text
+//!   0 ........ live ........ length | .... released .... length + pending | free
+//! ```
+//!
+//! Invariants: each live entry's wrapper is a live object with its wrapper bit
+//! set, and is in no other entry; `registered = length + pending + drained`;
+//! `external` is the sum of the live entries' weights.
+//!
+//! Not done here: finding out which wrappers are dead (a collection passes that
+//! in), and telling the host (the doors do).
+
+use crate::error::Error;
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::table::{RECORD_BYTES, Record, Table};
+use crate::units::Reference;
+
+/// The word of an entry that is its weight.
+const WEIGHT: u32 = 3;
+
+/// A handle to register: what an entry of the table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The object that owns the handle.
+    pub wrapper: Reference,
+    /// What the host resource is: the language's own number.
+    pub kind: u32,
+    /// Which one: the host's number.
+    pub handle: u32,
+    /// What it costs the host, in bytes.
+    pub weight_bytes: u32,
+}
+
+/// A handle that was released, or that a wrapper owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle {
+    /// As registered.
+    pub kind: u32,
+    /// As registered.
+    pub handle: u32,
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct WrapTable {
+    entries: Table,
+    capacity: u32,
+    limit: u32,
+    pending: u32,
+    external_bytes: u64,
+    registered: u64,
+    drained: u64,
+    peak: u32,
+    unreleased_peak: u32,
+}
+
+fn handle_of(entry: Record) -> Handle {
+    Handle { kind: entry[1], handle: entry[2] }
+}
+
+impl WrapTable {
+    /// A table for `capacity` live entries, that may grow to `limit`.
+    pub fn new<M: Memory>(
+        supply: &mut Supply<M>,
+        capacity: u32,
+        limit: u32,
+    ) -> Result<Self, Error> {
+        let mut table = WrapTable {
+            entries: Table::new(),
+            capacity,
+            limit,
+            pending: 0,
+            external_bytes: 0,
+            registered: 0,
+            drained: 0,
+            peak: 0,
+            unreleased_peak: 0,
+        };
+        if !table.entries.reserve(supply, capacity, capacity) {
+            table.entries.release(supply);
+            return Err(Error::OutOfMemory { needed_bytes: capacity.saturating_mul(RECORD_BYTES) });
+        }
+        Ok(table)
+    }
+
+    /// Live entries.
+    pub fn length(&self) -> u32 {
+        self.entries.length()
+    }
+
+    /// Bytes that the table takes.
+    pub fn size_bytes(&self) -> u32 {
+        self.entries.size_bytes()
+    }
+
+    /// Live entries that there may be without growth.
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Released handles that wait to be drained.
+    pub fn pending(&self) -> u32 {
+        self.pending
+    }
+
+    /// The sum of the live entries' weights.
+    pub fn external_bytes(&self) -> u64 {
+        self.external_bytes
+    }
+
+    /// Handles ever registered.
+    pub fn registered(&self) -> u64 {
+        self.registered
+    }
+
+    /// Handles ever released, drained or not.
+    pub fn released(&self) -> u64 {
+        self.drained + u64::from(self.pending)
+    }
+
+    /// The most live entries there were.
+    pub fn peak(&self) -> u32 {
+        self.peak
+    }
+
+    /// The most handles that were live or waiting.
+    pub fn unreleased_peak(&self) -> u32 {
+        self.unreleased_peak
+    }
+
+    /// Whether `count` more entries fit without growth.
+    pub fn has_room(&self, count: u32) -> bool {
+        self.length().saturating_add(count) <= self.capacity
+    }
+
+    /// After a collection: doubles the table, within the limit, where most entries
+    /// are live. Otherwise each few registrations would need a collection. Where
+    /// memory refuses, the table stays as it is.
+    pub fn relieve<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        if self.length() > self.capacity / 2 {
+            self.grow(supply, 0);
+        }
+    }
+
+    /// Makes sure that `count` more can be registered, growing within the limit.
+    /// Does not collect.
+    ///
+    /// Errors: `WrapTableFull`, or `OutOfMemory` where growth is refused.
+    pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> Result<(), Error> {
+        let live = self.length().saturating_add(count);
+        if live > self.limit {
+            return Err(Error::WrapTableFull { capacity: self.capacity });
+        }
+        if live > self.capacity && self.grow(supply, live) {
+            return Ok(());
+        }
+        let all = live.saturating_add(self.pending);
+        if !self.entries.reserve(supply, live, all) {
+            return Err(Error::OutOfMemory { needed_bytes: all.saturating_mul(RECORD_BYTES) });
+        }
+        self.capacity = self.capacity.max(live);
+        Ok(())
+    }
+
+    /// Doubles the capacity, or brings it to `least`, within the limit.
+    fn grow<M: Memory>(&mut self, supply: &mut Supply<M>, least: u32) -> bool {
+        let capacity = self.capacity.saturating_mul(2).max(least).min(self.limit);
+        let grown = self.entries.reserve(supply, capacity, capacity.saturating_add(self.pending));
+        if grown {
+            self.capacity = capacity;
+        }
+        grown
+    }
+
+    /// Whether one more entry fits as things are: the common case of `register`.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        let length = self.entries.length();
+        length < self.capacity && length + self.pending < self.entries.room()
+    }
+
+    /// Adds an entry. Room was made (`reserve`), and the wrapper has none.
+    pub fn push<M: Memory>(&mut self, memory: &mut M, registration: Registration) {
+        let Registration { wrapper, kind, handle, weight_bytes } = registration;
+        let length = self.entries.length();
+        if self.pending > 0 {
+            // The first of the waiting ones makes place by becoming the last.
+            let first = self.entries.record(memory, length);
+            self.entries.put(memory, length + self.pending, first);
+        }
+        self.entries.push(memory, [wrapper, kind, handle, weight_bytes]);
+        self.external_bytes += u64::from(weight_bytes);
+        self.registered += 1;
+        self.peak = self.peak.max(length + 1);
+        self.unreleased_peak = self.unreleased_peak.max(length + 1 + self.pending);
+    }
+
+    /// The handle that a wrapper owns.
+    pub fn lookup<M: Memory>(&self, memory: &M, wrapper: Reference) -> Option<Handle> {
+        let position = self.entries.find(memory, wrapper)?;
+        Some(handle_of(self.entries.record(memory, position)))
+    }
+
+    /// Releases the handle of a wrapper now. Whether it had one.
+    pub fn dispose<M: Memory>(&mut self, memory: &mut M, wrapper: Reference) -> bool {
+        let Some(position) = self.entries.find(memory, wrapper) else {
+            return false;
+        };
+        let entry = self.entries.record(memory, position);
+        self.entries.swap_remove(memory, position);
+        self.external_bytes -= u64::from(entry[3]);
+        self.pending += 1;
+        true
+    }
+
+    /// Releases the entries whose wrapper is not live, and compacts the others
+    /// in their order. Needs no memory and cannot fail.
+    pub fn release_dead<M: Memory>(
+        &mut self,
+        memory: &mut M,
+        mut is_live: impl FnMut(&M, Reference) -> bool,
+    ) {
+        let before = self.entries.length();
+        let mut external_bytes = 0;
+        self.entries.partition(memory, |memory, entry| {
+            let live = is_live(memory, entry[0]);
+            if live {
+                external_bytes += u64::from(entry[3]);
+            }
+            live
+        });
+        self.external_bytes = external_bytes;
+        self.pending += before - self.entries.length();
+    }
+
+    /// Takes one released handle out.
+    pub fn drain_one<M: Memory>(&mut self, memory: &M) -> Option<Handle> {
+        self.pending = self.pending.checked_sub(1)?;
+        self.drained += 1;
+        Some(handle_of(self.entries.record(memory, self.entries.length() + self.pending)))
+    }
+
+    /// Releases every handle.
+    pub fn close<M: Memory>(&mut self, memory: &mut M) {
+        self.pending += self.entries.length();
+        self.entries.clear(memory);
+        self.external_bytes = 0;
+    }
+
+    /// Gives the memory back, once nothing waits in it.
+    pub fn release_memory<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        if self.pending == 0 {
+            self.entries.release(supply);
+        }
+    }
+
+    /// The wrapper of the live entry at a position.
+    pub fn wrapper<M: Memory>(&self, memory: &M, position: u32) -> Reference {
+        self.entries.word(memory, position, 0)
+    }
+
+    /// The first position at which the index disagrees, or the length where a
+    /// sum does not add up.
+    pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
+        let weight = |position| u64::from(self.entries.word(memory, position, WEIGHT));
+        let external_bytes: u64 = (0..self.length()).map(weight).sum();
+        let counted = u64::from(self.length()) + self.released();
+        if external_bytes != self.external_bytes || counted != self.registered {
+            return Some(self.length());
+        }
+        self.entries.inconsistency(memory)
+    }
+}

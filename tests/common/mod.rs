@@ -1,0 +1,28 @@
+//! What the tests of the crate share.
+
+use tether_gc::memory::model::ModelMemory;
+use tether_gc::{Handle, Heap, LayoutId, Options, Words};
+
+/// A heap over fresh memory.
+#[allow(dead_code, reason = "some tests make the memory themselves")]
+pub fn heap(options: Options) -> Heap<ModelMemory> {
+    Heap::new(ModelMemory::new(), options).expect("there is memory for a heap")
+}
+
+/// A layout of two words, the first a reference.
+#[allow(dead_code, reason = "not every test file has lists")]
+pub fn node(heap: &mut Heap<ModelMemory>) -> LayoutId {
+    heap.define_layout(Words::new(2, 0b01), Words::NONE).expect("there is room for a layout")
+}
+
+/// A layout of references, as many as are asked for.
+#[allow(dead_code, reason = "not every test file has arrays")]
+pub fn array(heap: &mut Heap<ModelMemory>) -> LayoutId {
+    heap.define_layout(Words::NONE, Words::new(1, 1)).expect("there is room for a layout")
+}
+
+/// Takes every released handle out.
+#[allow(dead_code, reason = "not every test file has wrappers")]
+pub fn drain(heap: &mut Heap<ModelMemory>) -> Vec<Handle> {
+    std::iter::from_fn(|| heap.drain_one()).collect()
+}

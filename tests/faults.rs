@@ -1,0 +1,141 @@
+//! Memory that refuses to grow, at every point of a program in turn: nothing is
+//! lost, nothing panics, and what comes after works.
+
+mod common;
+
+use common::drain;
+use std::collections::HashSet;
+use tether_gc::memory::model::ModelMemory;
+use tether_gc::{Error, Heap, Options, Sizing, Words, layout};
+
+/// A program with some of everything. Gives how many handles it handed over, or
+/// the error at which it stopped, and the handles that it took out.
+struct Program {
+    given: u32,
+    released: Vec<u32>,
+}
+
+impl Program {
+    fn run(&mut self, heap: &mut Heap<ModelMemory>) -> Result<(), Error> {
+        let pair = heap.define_layout(Words::new(2, 0b01), Words::NONE)?;
+        let array = heap.define_layout(Words::new(1, 0), Words::new(1, 1))?;
+        heap.push(0)?;
+        for round in 0..40 {
+            heap.enter_scope()?;
+            let table = heap.allocate(array, 20_000)?;
+            for index in 0..200 {
+                let object = heap.create(pair, 0, &[heap.root(0)?, index])?;
+                heap.allocate(layout::LEAF, 500)?;
+                heap.set(table, 1 + index, object)?;
+                if index % 20 == 0 {
+                    heap.set_root(0, object)?;
+                }
+                if index % 3 == 0 {
+                    heap.wrap(1, self.given, 100)?;
+                    self.given += 1;
+                }
+            }
+            heap.leave_scope(table)?;
+            if round % 2 == 0 {
+                heap.pin(table)?;
+            }
+            let string = heap.allocate(layout::LEAF, 5_000)?;
+            heap.register(string, 1, self.given, 0)?;
+            self.given += 1;
+            if round % 8 == 7 {
+                self.released.extend(drain(heap).iter().map(|dead| dead.handle));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_end(heap: &mut Heap<ModelMemory>, mut program: Program) {
+    assert_eq!(heap.verify(), None);
+    heap.close();
+    program.released.extend(drain(heap).iter().map(|dead| dead.handle));
+    let distinct: HashSet<_> = program.released.iter().copied().collect();
+    assert_eq!(distinct.len(), program.released.len(), "a handle was released twice");
+    assert_eq!(distinct, (0..program.given).collect(), "a handle was lost");
+}
+
+/// A table that is small and grows, and collections that come often.
+fn options() -> Options {
+    let sizing = Sizing::Fixed { budget_bytes: 2_000_000 };
+    Options { wrap_capacity: 64, wrap_limit: 4_096, handle_floor: 500, sizing, ..Options::DEFAULT }
+}
+
+#[test]
+fn every_growth_in_turn_is_refused() {
+    let mut heap = Heap::new(ModelMemory::new(), options()).unwrap();
+    let mut program = Program { given: 0, released: Vec::new() };
+    program.run(&mut heap).unwrap();
+    let growths = heap.memory().growths();
+    assert!(growths > 20, "the program grows memory only {growths} times");
+    check_end(&mut heap, program);
+
+    for refused_from in 0..growths {
+        let mut memory = ModelMemory::new();
+        memory.refuse_growth_after(Some(refused_from));
+        let mut heap = match Heap::new(memory, options()) {
+            Ok(heap) => heap,
+            Err(error) => {
+                assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+                continue;
+            }
+        };
+        let mut program = Program { given: 0, released: Vec::new() };
+        if let Err(error) = program.run(&mut heap) {
+            assert!(matches!(error, Error::OutOfMemory { .. }), "{refused_from}: {error}");
+            assert_eq!(heap.verify(), None, "{refused_from}");
+        }
+        // Memory comes back: everything works again.
+        heap.memory_mut().refuse_growth_after(None);
+        while heap.scope_depth() > 0 {
+            heap.leave_scope(0).unwrap();
+        }
+        heap.truncate(0).unwrap();
+        program.run(&mut heap).unwrap();
+        check_end(&mut heap, program);
+    }
+}
+
+#[test]
+fn every_heap_limit_is_kept() {
+    for limit_kib in (100..4_000).step_by(61) {
+        let heap_limit_bytes = limit_kib << 10;
+        let options = Options { heap_limit_bytes, ..options() };
+        let Ok(mut heap) = Heap::new(ModelMemory::new(), options) else {
+            continue;
+        };
+        let mut program = Program { given: 0, released: Vec::new() };
+        if let Err(error) = program.run(&mut heap) {
+            assert!(matches!(error, Error::OutOfMemory { .. }), "{limit_kib} KiB: {error}");
+        }
+        assert!(heap.statistics().heap_peak_bytes <= heap_limit_bytes);
+        check_end(&mut heap, program);
+    }
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    use tether_gc::OptionName as Name;
+    let with = |change: fn(&mut Options)| {
+        let mut options = Options::DEFAULT;
+        change(&mut options);
+        Heap::new(ModelMemory::new(), options).map(drop)
+    };
+    let refused = |option| Err(Error::InvalidOption { option });
+    assert_eq!(with(|options| options.root_capacity = 0), refused(Name::RootCapacity));
+    assert_eq!(with(|options| options.root_capacity = u32::MAX), refused(Name::RootCapacity));
+    assert_eq!(with(|options| options.wrap_capacity = 0), refused(Name::WrapCapacity));
+    assert_eq!(with(|options| options.wrap_limit = 4_095), refused(Name::WrapLimit));
+    assert_eq!(with(|options| options.wrap_limit = u32::MAX), refused(Name::WrapLimit));
+    assert_eq!(with(|options| options.heap_limit_bytes = 0), refused(Name::HeapLimitBytes));
+    assert_eq!(
+        with(|options| options.sizing = Sizing::Factor { percent: 0 }),
+        refused(Name::Sizing)
+    );
+    let result = with(|options| options.heap_limit_bytes = 1_000);
+    assert!(matches!(result, Err(Error::OutOfMemory { .. })));
+}

@@ -1,0 +1,166 @@
+//! Marking survives any shape of heap, also when memory refuses to grow.
+
+mod common;
+
+use common::{array, heap, node};
+use tether_gc::memory::model::ModelMemory;
+use tether_gc::{Heap, Options, Reference, layout};
+
+/// Collects twice: with memory to spare, and with every growth refused.
+fn collect_both_ways(heap: &mut Heap<ModelMemory>) {
+    heap.collect().unwrap();
+    heap.memory_mut().refuse_growth_after(Some(0));
+    heap.collect().unwrap();
+    heap.memory_mut().refuse_growth_after(None);
+    assert_eq!(heap.verify(), None);
+}
+
+fn list_length(heap: &Heap<ModelMemory>, mut at: Reference) -> u32 {
+    let mut length = 0;
+    while at != 0 {
+        length += 1;
+        at = heap.get(at, 0).unwrap();
+    }
+    length
+}
+
+#[test]
+fn a_list_of_five_million_nodes() {
+    const NODES: u32 = 5_000_000;
+    let mut heap = heap(Options::DEFAULT);
+    let node = node(&mut heap);
+    heap.push(0).unwrap();
+    for number in 0..NODES {
+        let next = heap.root(0).unwrap();
+        let object = heap.create(node, 0, &[next, number]).unwrap();
+        heap.set_root(0, object).unwrap();
+    }
+    collect_both_ways(&mut heap);
+    assert_eq!(list_length(&heap, heap.root(0).unwrap()), NODES);
+    heap.pop().unwrap();
+    heap.collect().unwrap();
+    assert_eq!(heap.statistics().live_bytes, 0);
+}
+
+#[test]
+fn an_array_of_four_million_references_to_traced_objects() {
+    const LENGTH: u32 = 4_000_000;
+    let mut heap = heap(Options::DEFAULT);
+    let (node, array) = (node(&mut heap), array(&mut heap));
+    let all = heap.allocate(array, LENGTH).unwrap();
+    heap.push(all).unwrap();
+    let shared = heap.create(node, 0, &[0, 99]).unwrap();
+    heap.set(all, 0, shared).unwrap();
+    for index in 1..LENGTH {
+        let object = heap.create(node, 0, &[shared, index]).unwrap();
+        heap.set(all, index, object).unwrap();
+    }
+    collect_both_ways(&mut heap);
+    for index in (1..LENGTH).step_by(1_001) {
+        let object = heap.get(all, index).unwrap();
+        assert_eq!(heap.get(object, 1), Ok(index));
+    }
+    assert_eq!(heap.statistics().live_bytes, 4 * u64::from(LENGTH) + 8 * u64::from(LENGTH));
+}
+
+/// A tree whose nodes are arrays of `fan_out` references, `depth` levels deep,
+/// with numbered leaves. Gives its root, which is pushed.
+fn tree(heap: &mut Heap<ModelMemory>, fan_out: u32, depth: u32) -> Reference {
+    let array = array(heap);
+    if depth == 0 {
+        let leaf = heap.allocate(layout::LEAF, 8).unwrap();
+        heap.push(leaf).unwrap();
+        return leaf;
+    }
+    let object = heap.allocate(array, fan_out).unwrap();
+    heap.push(object).unwrap();
+    for index in 0..fan_out {
+        let child = tree(heap, fan_out, depth - 1);
+        heap.set(object, index, child).unwrap();
+        heap.pop().unwrap();
+    }
+    object
+}
+
+fn count(heap: &Heap<ModelMemory>, object: Reference, fan_out: u32, depth: u32) -> u32 {
+    if depth == 0 {
+        assert!(heap.is_object(object));
+        return 1;
+    }
+    (0..fan_out)
+        .map(|index| count(heap, heap.get(object, index).unwrap(), fan_out, depth - 1))
+        .sum()
+}
+
+#[test]
+fn full_trees_wide_and_narrow() {
+    for (fan_out, depth) in [(2, 18), (64, 3), (2_000, 2), (100_000, 1)] {
+        let mut heap = heap(Options::DEFAULT);
+        let root = tree(&mut heap, fan_out, depth);
+        collect_both_ways(&mut heap);
+        assert_eq!(count(&heap, root, fan_out, depth), fan_out.pow(depth), "{fan_out}, {depth}");
+    }
+}
+
+#[test]
+fn a_heap_that_needs_a_large_mark_stack_which_is_refused() {
+    // Each of many arrays refers to many others: depth-first marking wants a
+    // place on the stack for each reference of each array on the way.
+    const ARRAYS: u32 = 3_000;
+    const WIDTH: u32 = 1_500;
+    let mut heap = heap(Options::DEFAULT);
+    let array = array(&mut heap);
+    let all = heap.allocate(array, ARRAYS).unwrap();
+    heap.push(all).unwrap();
+    for index in 0..ARRAYS {
+        let object = heap.allocate(array, WIDTH).unwrap();
+        heap.set(all, index, object).unwrap();
+    }
+    let objects: Vec<_> = (0..ARRAYS).map(|index| heap.get(all, index).unwrap()).collect();
+    for (index, &object) in objects.iter().enumerate() {
+        for slot in 0..WIDTH {
+            let other = (index * 7 + slot as usize * 13 + 1) % objects.len();
+            heap.set(object, slot, objects[other]).unwrap();
+        }
+    }
+    // From now on only the first array is rooted.
+    heap.set_root(0, objects[0]).unwrap();
+    heap.memory_mut().refuse_growth_after(Some(0));
+    heap.collect().unwrap();
+    heap.collect().unwrap();
+    assert!(objects.iter().all(|&object| heap.is_object(object)));
+    assert!(!heap.is_object(all));
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn marking_at_the_heap_limit() {
+    let options = Options { heap_limit_bytes: 24 << 20, ..Options::DEFAULT };
+    let mut heap = heap(options);
+    let node = node(&mut heap);
+    heap.push(0).unwrap();
+    let mut length = 0;
+    let error = loop {
+        let next = heap.root(0).unwrap();
+        match heap.create(node, 0, &[next, length]) {
+            Ok(object) => heap.set_root(0, object).unwrap(),
+            Err(error) => break error,
+        }
+        length += 1;
+    };
+    assert_eq!(error, tether_gc::Error::OutOfMemory { needed_bytes: 8 });
+    assert_eq!(heap.verify(), None);
+    assert_eq!(list_length(&heap, heap.root(0).unwrap()), length);
+    assert!(u64::from(length) * 8 > 18 << 20, "{length} nodes: most of the limit was used");
+    // Half of it goes, and allocation works again.
+    let mut middle = heap.root(0).unwrap();
+    for _ in 0..length / 2 {
+        middle = heap.get(middle, 0).unwrap();
+    }
+    heap.set_root(0, middle).unwrap();
+    for _ in 0..length / 4 {
+        heap.create(node, 0, &[0, 0]).unwrap();
+    }
+    assert_eq!(list_length(&heap, heap.root(0).unwrap()), length - length / 2);
+    assert_eq!(heap.verify(), None);
+}

@@ -1,0 +1,308 @@
+//! The wrap table: exactly-once release, and a table that is full only when every
+//! entry is live.
+
+mod common;
+
+use common::{drain, heap};
+use std::collections::HashSet;
+use tether_gc::memory::model::ModelMemory;
+use tether_gc::{Error, Handle, Heap, Options, Registration, layout::LEAF};
+
+/// Ends a heap, and checks that handles `0..given` of kind 1 were each released
+/// once: those `released` before, and the rest now.
+fn close_and_check(heap: &mut Heap<ModelMemory>, mut released: Vec<Handle>, given: u32) {
+    heap.close();
+    released.extend(drain(heap));
+    let distinct: HashSet<_> = released.iter().copied().collect();
+    assert_eq!(distinct.len(), released.len(), "a handle was released twice");
+    let expected: HashSet<_> = (0..given).map(|handle| Handle { kind: 1, handle }).collect();
+    assert_eq!(distinct, expected);
+    let statistics = heap.statistics();
+    assert_eq!(statistics.wrappers_registered, u64::from(given));
+    assert_eq!(statistics.handles_released, u64::from(given));
+    assert_eq!(statistics.heap_bytes, 0, "a closed and drained heap keeps memory");
+    assert_eq!(heap.verify(), None);
+    assert_eq!(heap.close(), 0);
+}
+
+#[test]
+fn a_million_dead_wrappers_go_through_a_table_of_4096() {
+    const HANDLES: u32 = 1_000_000;
+    let mut heap = heap(Options::DEFAULT);
+    let mut released = Vec::new();
+    for handle in 0..HANDLES {
+        heap.wrap(1, handle, 0).unwrap();
+        if heap.pending() > 0 {
+            released.extend(drain(&mut heap));
+        }
+    }
+    let statistics = heap.statistics();
+    assert_eq!(statistics.wrap_table_capacity, 4_096);
+    assert_eq!(statistics.wrap_table_peak, 4_096);
+    // Those that wait to be drained, and the one being registered.
+    assert_eq!(statistics.unreleased_peak, 4_097);
+    assert_eq!(statistics.collections, HANDLES / 4_096);
+    close_and_check(&mut heap, released, HANDLES);
+}
+
+#[test]
+fn a_million_dead_wrappers_that_nobody_drains_are_not_lost() {
+    const HANDLES: u32 = 1_000_000;
+    let mut heap = heap(Options::DEFAULT);
+    for handle in 0..HANDLES {
+        heap.wrap(1, handle, 0).unwrap();
+    }
+    assert!(heap.statistics().wrap_table_peak <= 4_096);
+    close_and_check(&mut heap, Vec::new(), HANDLES);
+}
+
+#[test]
+fn with_4096_live_wrappers_the_next_is_refused_and_nothing_changes() {
+    let mut heap = heap(Options::DEFAULT);
+    for handle in 0..4_096 {
+        let wrapper = heap.wrap(1, handle, 0).unwrap();
+        heap.push(wrapper).unwrap();
+    }
+    let wrapper = heap.allocate(LEAF, 8).unwrap();
+    heap.push(wrapper).unwrap();
+    for _ in 0..3 {
+        let refused = heap.register(wrapper, 1, 4_096, 0);
+        assert_eq!(refused, Err(Error::WrapTableFull { capacity: 4_096 }));
+        assert_eq!(heap.depth(), 4_097);
+        assert_eq!(heap.verify(), None);
+        assert_eq!(heap.pending(), 0);
+    }
+    assert_eq!(heap.handle_of(wrapper), Err(Error::NotRegistered { reference: wrapper }));
+    // One wrapper dies.
+    heap.set_root(17, 0).unwrap();
+    heap.register(wrapper, 1, 4_096, 0).unwrap();
+    assert_eq!(heap.depth(), 4_097);
+    assert_eq!(heap.verify(), None);
+    let released = drain(&mut heap);
+    assert_eq!(released, [Handle { kind: 1, handle: 17 }]);
+    close_and_check(&mut heap, released, 4_097);
+}
+
+#[test]
+fn a_table_with_a_higher_limit_grows() {
+    let options = Options { wrap_limit: 20_000, root_capacity: 30_000, ..Options::DEFAULT };
+    let mut heap = heap(options);
+    for handle in 0..20_000 {
+        let wrapper = heap.wrap(1, handle, 0).unwrap();
+        heap.push(wrapper).unwrap();
+    }
+    assert_eq!(heap.statistics().wrap_table_capacity, 20_000);
+    assert_eq!(heap.statistics().wrap_table_peak, 20_000);
+    // Growth is by doubling, so collections are few.
+    assert!(heap.statistics().collections <= 8, "{}", heap.statistics().collections);
+    let full = heap.wrap(1, 20_000, 0);
+    assert_eq!(full, Err(Error::WrapTableFull { capacity: 20_000 }));
+    close_and_check(&mut heap, Vec::new(), 20_000);
+}
+
+#[test]
+fn the_entries_that_survive_compaction_are_the_live_ones() {
+    let mut heap = heap(Options::DEFAULT);
+    let mut live = Vec::new();
+    for handle in 0..3_000 {
+        let wrapper = heap.wrap(1, handle, 10).unwrap();
+        if handle % 3 == 0 {
+            heap.push(wrapper).unwrap();
+            live.push((wrapper, handle));
+        }
+    }
+    heap.collect().unwrap();
+    for &(wrapper, handle) in &live {
+        assert_eq!(heap.handle_of(wrapper), Ok(Handle { kind: 1, handle }));
+    }
+    assert_eq!(heap.statistics().wrappers_live, 1_000);
+    assert_eq!(heap.statistics().external_bytes, 10_000);
+    assert_eq!(heap.pending(), 2_000);
+    assert_eq!(heap.verify(), None);
+    close_and_check(&mut heap, Vec::new(), 3_000);
+}
+
+#[test]
+fn the_number_of_dead_handles_is_bounded_though_nothing_is_allocated() {
+    // The table is large, so only the number of handles can start a collection.
+    let options = Options { wrap_capacity: 1 << 16, wrap_limit: 1 << 16, ..Options::DEFAULT };
+    let mut heap = heap(options);
+    let mut wrappers = Vec::new();
+    for _ in 0..5_000 {
+        let wrapper = heap.allocate(LEAF, 8).unwrap();
+        heap.push(wrapper).unwrap();
+        wrappers.push(wrapper);
+    }
+    for (handle, &wrapper) in (0..).zip(&wrappers) {
+        heap.register(wrapper, 1, handle, 0).unwrap();
+        let position = heap.depth() - 1;
+        heap.set_root(handle.min(position), 0).unwrap();
+    }
+    let statistics = heap.statistics();
+    assert!(statistics.wrappers_live <= 4_096, "{} dead handles", statistics.wrappers_live);
+    assert!(statistics.collections_for_handles >= 1);
+    close_and_check(&mut heap, Vec::new(), 5_000);
+}
+
+#[test]
+fn with_many_live_handles_collections_come_in_proportion() {
+    let options = Options { wrap_capacity: 1 << 17, wrap_limit: 1 << 17, ..Options::DEFAULT };
+    let options = Options { root_capacity: 50_000, ..options };
+    let mut heap = heap(options);
+    for handle in 0..40_000 {
+        let wrapper = heap.wrap(1, handle, 0).unwrap();
+        heap.push(wrapper).unwrap();
+    }
+    heap.collect().unwrap();
+    let before = heap.statistics().collections;
+    for handle in 40_000..140_000 {
+        heap.wrap(1, handle, 0).unwrap();
+    }
+    // live + max(floor, live), and what waits.
+    assert!(heap.statistics().wrappers_live <= 80_000);
+    assert_eq!(heap.statistics().collections - before, 2);
+    close_and_check(&mut heap, Vec::new(), 140_000);
+}
+
+#[test]
+fn heavy_handles_start_collections() {
+    let options = Options { weight_floor_bytes: 10 << 20, ..Options::DEFAULT };
+    let mut heap = heap(options);
+    let mut most = 0;
+    for handle in 0..1_000 {
+        heap.wrap(1, handle, 1 << 20).unwrap();
+        most = most.max(heap.statistics().external_bytes);
+    }
+    assert!(most <= 10 << 20, "{most} bytes of the host's at once");
+    assert_eq!(heap.statistics().collections_for_handles, 99);
+    close_and_check(&mut heap, Vec::new(), 1_000);
+}
+
+#[test]
+fn dispose_releases_once() {
+    let mut heap = heap(Options::DEFAULT);
+    let wrapper = heap.wrap(1, 0, 5).unwrap();
+    heap.push(wrapper).unwrap();
+    heap.wrap(1, 1, 5).unwrap();
+    heap.dispose(wrapper).unwrap();
+    assert_eq!(heap.dispose(wrapper), Err(Error::NotRegistered { reference: wrapper }));
+    assert_eq!(heap.pending(), 1);
+    assert_eq!(heap.statistics().external_bytes, 5);
+    assert_eq!(heap.get(wrapper, 1), Ok(0), "the object lives on");
+    // It may own another handle now.
+    heap.register(wrapper, 1, 2, 0).unwrap();
+    assert_eq!(
+        heap.register(wrapper, 1, 3, 0),
+        Err(Error::AlreadyRegistered { reference: wrapper })
+    );
+    assert_eq!(heap.verify(), None);
+    heap.collect().unwrap();
+    let released = drain(&mut heap);
+    assert_eq!(released.len(), 2);
+    close_and_check(&mut heap, released, 3);
+}
+
+#[test]
+fn wrap_many_wraps_all_or_none() {
+    let mut heap = heap(Options { wrap_capacity: 100, wrap_limit: 100, ..Options::DEFAULT });
+    heap.enter_scope().unwrap();
+    let handles: Vec<u32> = (0..60).collect();
+    let mut wrappers = vec![0; 60];
+    heap.wrap_many(1, &handles, 3, &mut wrappers).unwrap();
+    let more: Vec<u32> = (60..120).collect();
+    let mut none = vec![0; 60];
+    let full = Err(Error::WrapTableFull { capacity: 100 });
+    assert_eq!(heap.wrap_many(1, &more, 3, &mut none), full);
+    assert_eq!(heap.statistics().wrappers_registered, 60);
+    for (&wrapper, &handle) in wrappers.iter().zip(&handles) {
+        assert_eq!(heap.handle_of(wrapper), Ok(Handle { kind: 1, handle }));
+        assert_eq!(heap.get(wrapper, 1), Ok(handle));
+    }
+    heap.leave_scope(0).unwrap();
+    heap.wrap_many(1, &more, 3, &mut none).unwrap();
+    assert_eq!(heap.verify(), None);
+    close_and_check(&mut heap, Vec::new(), 120);
+}
+
+#[test]
+fn wrap_many_keeps_its_wrappers_until_it_returns() {
+    // Each allocation collects.
+    let mut heap = heap(Options { stress: 1, ..Options::DEFAULT });
+    let handles: Vec<u32> = (0..300).collect();
+    let mut wrappers = vec![0; 300];
+    heap.wrap_many(1, &handles, 0, &mut wrappers).unwrap();
+    assert!(heap.statistics().collections >= 300);
+    for (&wrapper, &handle) in wrappers.iter().zip(&handles) {
+        assert_eq!(heap.handle_of(wrapper), Ok(Handle { kind: 1, handle }));
+    }
+    assert_eq!(heap.verify(), None);
+    close_and_check(&mut heap, Vec::new(), 300);
+}
+
+#[test]
+fn register_many_registers_all_or_none_and_keeps_its_wrappers() {
+    let mut heap = heap(Options { wrap_capacity: 10, wrap_limit: 10, ..Options::DEFAULT });
+    for handle in 0..10 {
+        heap.wrap(1, handle, 0).unwrap();
+    }
+    let registrations: Vec<_> = (10..20)
+        .map(|handle| Registration {
+            wrapper: heap.allocate(LEAF, 8).unwrap(),
+            kind: 1,
+            handle,
+            weight_bytes: 1,
+        })
+        .collect();
+    let double = [registrations[0], registrations[1], registrations[0]];
+    let already = Error::AlreadyRegistered { reference: registrations[0].wrapper };
+    assert_eq!(heap.register_many(double.into_iter()), Err(already));
+    assert_eq!(heap.statistics().wrappers_registered, 10);
+    assert_eq!(heap.verify(), None);
+    heap.register_many(registrations.iter().copied()).unwrap();
+    assert_eq!(heap.statistics().collections, 1);
+    for entry in &registrations {
+        heap.push(entry.wrapper).unwrap();
+        assert_eq!(heap.handle_of(entry.wrapper).unwrap().handle, entry.handle);
+    }
+    let eleventh = Registration { wrapper: heap.allocate(LEAF, 8).unwrap(), ..registrations[0] };
+    let full = Error::WrapTableFull { capacity: 10 };
+    assert_eq!(heap.register_many([eleventh].into_iter()), Err(full));
+    assert_eq!(heap.verify(), None);
+    close_and_check(&mut heap, Vec::new(), 20);
+}
+
+#[test]
+fn large_objects_can_be_wrappers() {
+    let mut heap = heap(Options::DEFAULT);
+    let kept = heap.allocate(LEAF, 20_000).unwrap();
+    heap.push(kept).unwrap();
+    heap.register(kept, 1, 0, 0).unwrap();
+    let dead = heap.allocate(LEAF, 20_000).unwrap();
+    heap.register(dead, 1, 1, 0).unwrap();
+    heap.collect().unwrap();
+    assert_eq!(drain(&mut heap), [Handle { kind: 1, handle: 1 }]);
+    assert_eq!(heap.handle_of(kept), Ok(Handle { kind: 1, handle: 0 }));
+    heap.dispose(kept).unwrap();
+    assert_eq!(heap.verify(), None);
+    close_and_check(&mut heap, vec![Handle { kind: 1, handle: 1 }], 2);
+}
+
+#[test]
+fn a_closed_heap_answers_closed() {
+    let mut heap = heap(Options::DEFAULT);
+    let wrapper = heap.wrap(1, 0, 0).unwrap();
+    heap.push(wrapper).unwrap();
+    assert_eq!(heap.close(), 1);
+    assert_eq!(heap.allocate(LEAF, 8), Err(Error::Closed));
+    assert_eq!(heap.get(wrapper, 0), Err(Error::Closed));
+    assert_eq!(heap.push(0), Err(Error::Closed));
+    assert_eq!(heap.enter_scope(), Err(Error::Closed));
+    assert_eq!(heap.register(wrapper, 1, 1, 0), Err(Error::Closed));
+    assert_eq!(heap.wrap(1, 1, 0), Err(Error::Closed));
+    assert_eq!(heap.dispose(wrapper), Err(Error::Closed));
+    assert_eq!(heap.collect(), Err(Error::Closed));
+    assert_eq!(heap.build(&[]).map_err(|error| error.reason), Err(Error::Closed));
+    assert_eq!(heap.pending(), 1);
+    assert_eq!(drain(&mut heap), [Handle { kind: 1, handle: 0 }]);
+    assert_eq!(heap.memory().ranges_bytes(), 0);
+}

@@ -1,0 +1,391 @@
+//! `cargo xtask build`: the collector's components, the guest, and their
+//! compositions, under `target/tether/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use lexopt::{Arg, Parser};
+use serde_json::{Value, json};
+
+use crate::npm;
+use crate::process::{cargo, output, progress, run};
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+Makes the collector's components, the guest and their compositions.
+
+Usage: cargo xtask build [--json]
+
+Writes to target/tether/:
+  tether-gc.wasm              the collector; the language drains dead handles
+  tether-gc-push.wasm         the collector that calls the host's `release`
+  tether-gc-wasi.wasm         the collector for WASI hosts: options, trace, pauses
+  ledger.wasm                 the guest
+  ledger-composed.wasm        the guest and the collector
+  ledger-composed-wasi.wasm   the guest and the collector for WASI hosts
+  core/*.wasm                 the core modules that the components are made of;
+                              the collectors' have been through wasm-opt, from the
+                              npm package binaryen
+and prints the size and the initial memory of each component.
+
+Fails where tether-gc.wasm is larger than 40 KB (40,960 bytes), or where the
+initial memory of a collector is more than 4 Wasm pages.
+
+Options:
+      --json    print one JSON object instead
+  -h, --help    print this
+";
+
+/// What all guests are built for.
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+const BASE_SIZE_LIMIT_BYTES: u64 = 40_960;
+const MEMORY_LIMIT_PAGES: u64 = 4;
+
+/// The linker puts a stack of this size below the data. Its default of 1 MiB
+/// would make a fresh instance 17 pages large; the collector and the ledger
+/// never recurse over the heap, so they need little.
+const STACK_SIZE_BYTES: u32 = 32 * 1024;
+
+/// rustc's output for this target uses these features, and no others.
+const WASM_OPT_OPTIONS: [&str; 11] = [
+    "-Oz",
+    "--converge",
+    "--enable-bulk-memory",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-multivalue",
+    "--enable-reference-types",
+    "--strip-debug",
+    "--strip-producers",
+    "--strip-target-features",
+];
+
+/// Which package, with which features, becomes which core module.
+struct Core {
+    package: &'static str,
+    features: &'static str,
+    name: &'static str,
+    /// Whether its size matters more than the time that it takes to make it smaller.
+    is_small: bool,
+}
+
+const COLLECTORS: [Core; 3] = [
+    Core { package: "tether-gc", features: "component", name: "tether-gc", is_small: true },
+    Core {
+        package: "tether-gc",
+        features: "component-push",
+        name: "tether-gc-push",
+        is_small: true,
+    },
+    Core {
+        package: "tether-gc",
+        features: "component-wasi",
+        name: "tether-gc-wasi",
+        is_small: true,
+    },
+];
+
+const LEDGER: Core =
+    Core { package: "tether-ledger", features: "", name: "ledger", is_small: false };
+
+/// Guest, collector, composition.
+const COMPOSITIONS: [[&str; 3]; 2] = [
+    ["ledger", "tether-gc", "ledger-composed"],
+    ["ledger", "tether-gc-wasi", "ledger-composed-wasi"],
+];
+
+/// One artifact, measured.
+#[derive(Debug, PartialEq, Eq)]
+struct Measured {
+    name: String,
+    size_bytes: u64,
+    memory_pages: u64,
+}
+
+/// Runs the command.
+pub fn command(mut parser: Parser) -> Result<ExitCode> {
+    let mut as_json = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("json") => as_json = true,
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let workspace = Workspace::find();
+    let (measured, problems) = match build(&workspace).and_then(|()| measure(&workspace)) {
+        Ok(measured) => {
+            let broken = broken_limits(&measured);
+            (measured, broken)
+        }
+        Err(error) => (Vec::new(), vec![format!("{error:#}")]),
+    };
+    if as_json {
+        println!("{}", to_json(&workspace, &measured, &problems));
+    } else if !measured.is_empty() {
+        print_table(&workspace, &measured);
+    }
+    for problem in &problems {
+        eprintln!("error: {problem}");
+    }
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Makes every artifact that is missing or out of date.
+pub fn build(workspace: &Workspace) -> Result<()> {
+    ensure_wasm_target(workspace)?;
+    progress("building the tool that makes components");
+    run(
+        cargo(workspace).args(["build", "--package", "tether-componentize"]),
+        "building tether-componentize",
+    )?;
+    fs::create_dir_all(workspace.artifacts().join("core"))
+        .context("cannot make the folder for the artifacts")?;
+    for core in COLLECTORS.iter().chain([&LEDGER]) {
+        progress(&format!("building {}.wasm", core.name));
+        build_component(workspace, core)?;
+    }
+    for [guest, collector, composition] in COMPOSITIONS {
+        progress(&format!("composing {composition}.wasm"));
+        let files = [guest, collector, composition].map(|name| component_path(workspace, name));
+        run(
+            componentize(workspace).arg("compose").args(files),
+            "composing the guest with the collector",
+        )?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the artifacts exist and keep their limits.
+pub fn build_and_check(workspace: &Workspace) -> Result<()> {
+    build(workspace)?;
+    let broken = broken_limits(&measure(workspace)?);
+    if !broken.is_empty() {
+        bail!("{}", broken.join("; "));
+    }
+    Ok(())
+}
+
+fn component_path(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.artifact(&format!("{name}.wasm"))
+}
+
+fn core_path(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.artifacts().join(format!("core/{name}.wasm"))
+}
+
+fn componentize(workspace: &Workspace) -> Command {
+    Command::new(workspace.tool("tether-componentize"))
+}
+
+fn build_component(workspace: &Workspace, core: &Core) -> Result<()> {
+    let mut rustc = cargo(workspace);
+    rustc
+        .args(["rustc", "--package", core.package, "--lib"])
+        .args(["--profile", "wasm", "--target", WASM_TARGET])
+        .args(["--crate-type", "cdylib"]);
+    if !core.features.is_empty() {
+        rustc.args(["--features", core.features]);
+    }
+    rustc.arg("--").arg(format!("-Clink-arg=-zstack-size={STACK_SIZE_BYTES}"));
+    run(&mut rustc, &format!("building {}", core.name))?;
+
+    // Cargo builds the next door to the same file.
+    let built = workspace
+        .target()
+        .join(WASM_TARGET)
+        .join("wasm")
+        .join(format!("{}.wasm", core.package.replace('-', "_")));
+    let module = core_path(workspace, core.name);
+    if core.is_small {
+        optimise(workspace, core, &built, &module)?;
+    } else {
+        copy(&built, &module)?;
+    }
+    run(
+        componentize(workspace)
+            .arg("encode")
+            .arg(&module)
+            .arg(component_path(workspace, core.name)),
+        &format!("making a component of {}", core.name),
+    )
+}
+
+/// Has `wasm-opt` make a core module smaller, unless it did so with the same
+/// module before. Where it cannot be had, the module stays as it is.
+fn optimise(workspace: &Workspace, core: &Core, built: &Path, module: &Path) -> Result<()> {
+    let before = core_path(workspace, &format!("{}.before-wasm-opt", core.name));
+    if module.is_file() && same_content(built, &before) {
+        return Ok(());
+    }
+    // Taken away first: an interrupted run must not look like a finished one.
+    let _ = fs::remove_file(&before);
+    let wasm_opt = match npm::fetch_wasm_opt(workspace) {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!(
+                "note: wasm-opt cannot be had ({error:#}); {}.wasm is larger without it",
+                core.name
+            );
+            return copy(built, module);
+        }
+    };
+    progress(&format!("optimising {}.wasm for size", core.name));
+    run(
+        Command::new("node").arg(wasm_opt).args(WASM_OPT_OPTIONS).arg(built).arg("-o").arg(module),
+        &format!("optimising {} with wasm-opt", core.name),
+    )?;
+    copy(built, &before)
+}
+
+fn same_content(left: &Path, right: &Path) -> bool {
+    matches!((fs::read(left), fs::read(right)), (Ok(left), Ok(right)) if left == right)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to)
+        .map(drop)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+/// Has rustup fetch the Wasm target where it is not there.
+pub fn ensure_wasm_target(workspace: &Workspace) -> Result<()> {
+    let listed = output(
+        Command::new("rustup")
+            .args(["target", "list", "--installed"])
+            .current_dir(workspace.root()),
+        "asking rustup for its targets",
+    )
+    .context(NO_RUSTUP)?;
+    let installed = String::from_utf8_lossy(&listed.stdout);
+    if installed.lines().any(|line| line.trim() == WASM_TARGET) {
+        return Ok(());
+    }
+    progress(&format!("adding the target {WASM_TARGET} with rustup"));
+    run(
+        Command::new("rustup").args(["target", "add", WASM_TARGET]).current_dir(workspace.root()),
+        "adding the Wasm target",
+    )
+    .context(NO_TARGET)
+}
+
+const NO_RUSTUP: &str = "rustup is needed for the Wasm target; install it, or put it on the PATH";
+const NO_TARGET: &str = "rustup cannot fetch wasm32-unknown-unknown; check the network, then run \
+     `rustup target add wasm32-unknown-unknown` yourself (Debian's rustc-web carries it too)";
+
+/// Every artifact's size and memory, in the order in which they are made.
+fn measure(workspace: &Workspace) -> Result<Vec<Measured>> {
+    let names: Vec<&str> = COLLECTORS
+        .iter()
+        .chain([&LEDGER])
+        .map(|core| core.name)
+        .chain(COMPOSITIONS.map(|[_, _, composition]| composition))
+        .collect();
+    let paths: Vec<PathBuf> = names.iter().map(|name| component_path(workspace, name)).collect();
+    let inspected =
+        output(componentize(workspace).arg("inspect").args(&paths), "inspecting the artifacts")?;
+    let summaries: Value = serde_json::from_slice(&inspected.stdout)
+        .context("tether-componentize gave no summary of the artifacts")?;
+    names
+        .iter()
+        .zip(&paths)
+        .map(|(name, path)| {
+            let summary = &summaries[path.display().to_string()];
+            let figure = |field: &str| {
+                summary[field]
+                    .as_u64()
+                    .with_context(|| format!("there is no {field} for {name}.wasm"))
+            };
+            Ok(Measured {
+                name: format!("{name}.wasm"),
+                size_bytes: figure("size_bytes")?,
+                memory_pages: figure("memory_pages")?,
+            })
+        })
+        .collect()
+}
+
+/// What breaks a limit, in words.
+fn broken_limits(measured: &[Measured]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for artifact in measured {
+        let name = &artifact.name;
+        if name == "tether-gc.wasm" && artifact.size_bytes > BASE_SIZE_LIMIT_BYTES {
+            broken.push(format!(
+                "{name} has {} bytes, more than {BASE_SIZE_LIMIT_BYTES}",
+                artifact.size_bytes
+            ));
+        }
+        if name.starts_with("tether-gc") && artifact.memory_pages > MEMORY_LIMIT_PAGES {
+            broken.push(format!(
+                "{name} starts with {} pages of memory, more than {MEMORY_LIMIT_PAGES}",
+                artifact.memory_pages
+            ));
+        }
+    }
+    broken
+}
+
+fn print_table(workspace: &Workspace, measured: &[Measured]) {
+    println!("{:<46}{:>10}{:>8}", "artifact", "bytes", "pages");
+    for artifact in measured {
+        println!(
+            "{:<46}{:>10}{:>8}",
+            workspace.display(&workspace.artifact(&artifact.name)),
+            artifact.size_bytes,
+            artifact.memory_pages
+        );
+    }
+}
+
+fn to_json(workspace: &Workspace, measured: &[Measured], errors: &[String]) -> Value {
+    let artifacts: Vec<Value> = measured
+        .iter()
+        .map(|artifact| {
+            json!({
+                "name": artifact.name,
+                "path": workspace.display(&workspace.artifact(&artifact.name)),
+                "size_bytes": artifact.size_bytes,
+                "memory_pages": artifact.memory_pages,
+            })
+        })
+        .collect();
+    json!({ "artifacts": artifacts, "errors": errors })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(name: &str, size_bytes: u64, memory_pages: u64) -> Measured {
+        Measured { name: name.to_owned(), size_bytes, memory_pages }
+    }
+
+    #[test]
+    fn artifacts_at_their_limits_pass() {
+        let measured = [
+            artifact("tether-gc.wasm", 40_960, 4),
+            artifact("tether-gc-wasi.wasm", 90_000, 4),
+            artifact("ledger.wasm", 90_000, 17),
+        ];
+        assert!(broken_limits(&measured).is_empty());
+    }
+
+    #[test]
+    fn a_base_component_that_is_too_large_is_named() {
+        let broken = broken_limits(&[artifact("tether-gc.wasm", 40_961, 1)]);
+        assert_eq!(broken, ["tether-gc.wasm has 40961 bytes, more than 40960"]);
+    }
+
+    #[test]
+    fn a_collector_that_starts_with_too_much_memory_is_named() {
+        let broken = broken_limits(&[artifact("tether-gc-push.wasm", 1, 5)]);
+        assert_eq!(broken, ["tether-gc-push.wasm starts with 5 pages of memory, more than 4"]);
+    }
+}

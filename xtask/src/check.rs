@@ -1,0 +1,82 @@
+//! `cargo xtask check`: formatting, lints, layers and house rules.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail};
+use lexopt::{Arg, Parser};
+
+use crate::process::{cargo, progress, run};
+use crate::workspace::Workspace;
+use crate::{build, layers, tidy};
+
+const HELP: &str = "\
+Checks the sources.
+
+Usage: cargo xtask check
+
+  - rustfmt agrees with every file;
+  - clippy has no warning, natively and for Wasm with each of the collector's doors;
+  - the collector's modules import only from lower layers;
+  - every module starts with `//!`; nothing is left to do later; `unsafe` stands
+    only in linear memory and in the doors to the outside.
+
+Options:
+  -h, --help    print this
+";
+
+/// Runs the command.
+pub fn command(mut parser: Parser) -> Result<ExitCode> {
+    if let Some(arg) = parser.next()? {
+        return match arg {
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{HELP}");
+                Ok(ExitCode::SUCCESS)
+            }
+            other => Err(other.unexpected().into()),
+        };
+    }
+    all(&Workspace::find())?;
+    progress("all checks passed");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs every check; those that take no time first.
+pub fn all(workspace: &Workspace) -> Result<()> {
+    progress("checking layers and house rules");
+    let mut problems = layers::check(workspace.root())?;
+    problems.extend(tidy::check(workspace.root())?);
+    if !problems.is_empty() {
+        problems.iter().for_each(|problem| eprintln!("{problem}"));
+        bail!("{} broken rules stand above", problems.len());
+    }
+    progress("checking the formatting");
+    run(
+        cargo(workspace).args(["fmt", "--all", "--check"]),
+        "checking the formatting (`cargo fmt --all` mends it)",
+    )?;
+    progress("clippy, natively");
+    run(&mut clippy(workspace, &["--workspace", "--all-targets"]), "clippy")?;
+    build::ensure_wasm_target(workspace)?;
+    for door in ["component", "component-push", "component-wasi"] {
+        progress(&format!("clippy for Wasm, with the door {door}"));
+        let of_door = ["--package", "tether-gc", "--features", door];
+        run(&mut clippy_for_wasm(workspace, &of_door), "clippy")?;
+    }
+    progress("clippy for Wasm, the ledger");
+    run(&mut clippy_for_wasm(workspace, &["--package", "tether-ledger"]), "clippy")
+}
+
+fn clippy(workspace: &Workspace, of: &[&str]) -> Command {
+    let mut command = cargo(workspace);
+    command.arg("clippy").args(of).args(["--", "--deny", "warnings"]);
+    command
+}
+
+fn clippy_for_wasm(workspace: &Workspace, of: &[&str]) -> Command {
+    let mut command = cargo(workspace);
+    command
+        .args(["clippy", "--lib", "--target", build::WASM_TARGET])
+        .args(of)
+        .args(["--", "--deny", "warnings"]);
+    command
+}

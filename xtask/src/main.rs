@@ -1,0 +1,70 @@
+//! Tether's build tool: everything that a developer types, and CI runs, starts
+//! here as `cargo xtask COMMAND`.
+//!
+//! It stays light, so that it builds in seconds: whatever needs a Wasm library is
+//! a crate of its own under `guest-tests/`, and is run as a program.
+//! Figures go to stdout (with `--json` as one object), everything else to stderr.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use lexopt::{Arg, Parser, ValueExt};
+
+mod build;
+mod check;
+mod layers;
+mod mutations;
+mod npm;
+mod process;
+mod report;
+mod run;
+mod source;
+mod test;
+mod tidy;
+mod workspace;
+
+const HELP: &str = "\
+Tether's build tool.
+
+Usage: cargo xtask COMMAND [options]
+
+Commands:
+  build    make the collector's components, the guest and their compositions
+  run      run the ledger over a JSON document, on wasmtime or on jco
+  test     check, build what is missing, and run every test
+  check    formatting, lints, layers and house rules
+
+`cargo xtask COMMAND --help` says more of each.
+
+Needs rustup's stable toolchain and, for documents from npm and for jco, Node 20
+with npm. The first build takes about 10 minutes on two cores, most of it for
+wasmtime; later ones take seconds.
+";
+
+fn main() -> ExitCode {
+    match dispatch(Parser::from_env()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut parser: Parser) -> Result<ExitCode> {
+    let command = match parser.next()? {
+        None | Some(Arg::Long("help") | Arg::Short('h')) => {
+            print!("{HELP}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Arg::Value(command)) => command.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match command.as_str() {
+        "build" => build::command(parser),
+        "run" => run::command(parser),
+        "test" => test::command(parser),
+        "check" => check::command(parser),
+        _ => bail!("there is no command `{command}`; see `cargo xtask --help`"),
+    }
+}

@@ -1,0 +1,120 @@
+//! What comes from npm: the default document, an optimiser, and the two versions
+//! of jco.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::{progress, run};
+use crate::workspace::Workspace;
+
+/// One file of a package, which is fetched by itself.
+struct Fetched {
+    package: &'static str,
+    version: &'static str,
+    /// Within the package.
+    file: &'static str,
+    /// What it is for.
+    purpose: &'static str,
+}
+
+/// Natural Earth's countries as TopoJSON, 3.6 MB with 963,872 numbers.
+const ATLAS: Fetched = Fetched {
+    package: "world-atlas",
+    version: "2.0.2",
+    file: "countries-10m.json",
+    purpose: "the default document",
+};
+
+/// `wasm-opt`, compiled to JavaScript and Wasm.
+const BINARYEN: Fetched = Fetched {
+    package: "binaryen",
+    version: "132.0.0",
+    file: "bin/wasm-opt",
+    purpose: "the optimiser for the components' code (110 MB)",
+};
+
+const SMALL_DOCUMENT: &str = "guest-tests/ledger/documents/small.json";
+const JCO: &str = "guest-tests/jco";
+
+/// The default document: fetched once, under the build folder. Where npm cannot
+/// fetch it, the small one in the repository, and a word on stderr that says so.
+pub fn default_document(workspace: &Workspace) -> PathBuf {
+    match fetch_atlas(workspace) {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!(
+                "note: the default document cannot be had ({error:#}); \
+                 taking the small one in the repository, {SMALL_DOCUMENT}"
+            );
+            workspace.root().join(SMALL_DOCUMENT)
+        }
+    }
+}
+
+/// The default document, fetched if it is not there yet.
+pub fn fetch_atlas(workspace: &Workspace) -> Result<PathBuf> {
+    fetch(workspace, &ATLAS)
+}
+
+/// The script of `wasm-opt`, fetched if it is not there yet. Node runs it.
+pub fn fetch_wasm_opt(workspace: &Workspace) -> Result<PathBuf> {
+    fetch(workspace, &BINARYEN)
+}
+
+/// Installs a package in a folder of its own, if it is not there yet, and gives
+/// the path of its file.
+fn fetch(workspace: &Workspace, wanted: &Fetched) -> Result<PathBuf> {
+    let Fetched { package, version, file, purpose } = wanted;
+    let folder = workspace.artifacts().join(format!("npm/{package}-{version}"));
+    let path = folder.join(format!("node_modules/{package}/{file}"));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let package = format!("{package}@{version}");
+    progress(&format!("fetching {purpose}: npm package {package}"));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // Without a package.json of its own, npm would look for one in the folders above.
+    fs::write(folder.join("package.json"), "{ \"private\": true }\n")
+        .with_context(|| format!("cannot write into {}", folder.display()))?;
+    run(
+        npm().args(["install", "--no-save", "--no-package-lock", &package]).current_dir(&folder),
+        &format!("fetching {package} with npm"),
+    )?;
+    fs::metadata(&path).with_context(|| format!("{package} holds no {file}"))?;
+    Ok(path)
+}
+
+/// Installs both versions of jco as the lock file says, where that has not been
+/// done since the file last changed. Gives the folder of the harness.
+pub fn install_jco(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.root().join(JCO);
+    let lock = fs::read(folder.join("package-lock.json"))
+        .with_context(|| format!("cannot read {JCO}/package-lock.json"))?;
+    let stamp = folder.join("node_modules/.tether-installed");
+    if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(folder);
+    }
+    progress("installing jco (both versions, 800 MB) with npm: about a minute");
+    run(
+        // Not `npm ci`: it refuses a lock file from which the native parts for other
+        // machines are missing, and npm leaves out those that it could not see.
+        npm().args(["install", "--no-save"]).current_dir(&folder),
+        "installing jco with npm",
+    )?;
+    fs::write(&stamp, lock).context("cannot note that jco is installed")?;
+    Ok(folder)
+}
+
+/// npm, quiet about what does not matter here, and running no install scripts:
+/// none of the packages needs one.
+fn npm() -> Command {
+    let mut command = Command::new("npm");
+    command.env("npm_config_fund", "false");
+    command.env("npm_config_audit", "false");
+    command.env("npm_config_update_notifier", "false");
+    command.env("npm_config_ignore_scripts", "true");
+    command
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask test`: everything that must hold, in one command. CI runs it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lexopt::{Arg, Parser};
+
+use crate::process::{cargo, progress, run_visibly};
+use crate::run::{announce_first_build, build_runner};
+use crate::workspace::Workspace;
+use crate::{build, check, mutations, npm};
+
+const HELP: &str = "\
+Checks the sources, builds what is missing, and runs every test.
+
+Usage: cargo xtask test
+
+In this order:
+  1. cargo xtask check
+  2. the components, the guest, their compositions and the hosts are built, jco
+     and the default document fetched from npm
+  3. mutation checks: with one step of the collector taken out, its test must fail
+  4. the tests of the build tools, the ledger and the collector, natively
+  5. the tests on the hosts, wasmtime and both versions of jco
+
+The first time takes about 20 minutes on two cores, later ones a few.
+
+Options:
+  -h, --help    print this
+";
+
+/// Runs the command.
+pub fn command(mut parser: Parser) -> Result<ExitCode> {
+    if let Some(arg) = parser.next()? {
+        return match arg {
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{HELP}");
+                Ok(ExitCode::SUCCESS)
+            }
+            other => Err(other.unexpected().into()),
+        };
+    }
+    let workspace = Workspace::find();
+    announce_first_build(&workspace);
+    check::all(&workspace)?;
+    build::build_and_check(&workspace)?;
+    build_runner(&workspace)?;
+    npm::install_jco(&workspace)?;
+    let document = npm::fetch_atlas(&workspace)?;
+    mutations::check(&workspace)?;
+    // One package at a time, so that each is built with the same features as by
+    // the commands above, and nothing twice. The hosts come last.
+    for (package, targets) in [
+        ("xtask", &[][..]),
+        ("tether-componentize", &[]),
+        ("tether-ledger", &[]),
+        ("tether-gc", &[]),
+        ("tether-runner", &["--tests"]),
+    ] {
+        progress(&format!("testing {package}"));
+        run_visibly(
+            cargo(&workspace)
+                .args(["test", "--package", package])
+                .args(targets)
+                .env("TETHER_ARTIFACTS", workspace.artifacts())
+                .env("TETHER_DOCUMENT", &document),
+            &format!("testing {package}"),
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
