@@ -128,9 +128,26 @@ impl Blocks {
         true
     }
 
-    /// Sweeps what is left, so that no object of the dead colour remains.
-    pub fn finish_sweep<M: Memory>(&mut self, memory: &mut M, live: u8) {
-        self.next_hole(memory, u32::MAX, live);
+    /// Sweeps what is left, so that no object of the dead colour remains. Only the
+    /// dead are looked for: a block without any costs a read of its metadata.
+    pub fn finish_sweep<M: Memory>(&mut self, memory: &mut M, dead: u8) {
+        self.retire();
+        while self.sweep_index < self.count {
+            let block = self.block(memory, self.sweep_index);
+            let end = metadata::metadata_end(block);
+            let mut at = self.sweep_at.max(metadata::first_metadata(block));
+            loop {
+                at = metadata::find(memory, at, end, dead);
+                if at == end {
+                    break;
+                }
+                let next = metadata::find(memory, at, end, END) + 1;
+                memory.fill(at, next - at, 0);
+                at = next;
+            }
+            self.sweep_index += 1;
+            self.sweep_at = 0;
+        }
     }
 
     /// Begins a lazy sweep: blocks in which nothing was marked go back as pages.
@@ -306,7 +323,7 @@ fn sweep_hole<M: Memory>(memory: &mut M, block: u32, mut at: u32, live: u8) -> O
             memory.fill(at, next_live - at, 0);
             return Some((at, next_live));
         }
-        at = metadata::find(memory, at, end, END) + 1;
+        at = metadata::end_of_run(memory, at, end, live);
     }
     None
 }
@@ -336,7 +353,7 @@ impl PageMap {
     /// an object in a block.
     #[inline(always)]
     pub fn start<M: Memory>(self, memory: &M, address: u32) -> Option<u32> {
-        if address % GRANULE_BYTES != 0 || !self.is_block(memory, address) {
+        if !address.is_multiple_of(GRANULE_BYTES) || !self.is_block(memory, address) {
             return None;
         }
         let metadata = metadata::metadata_of(address);

@@ -74,6 +74,7 @@ pub struct Options {
     pub sizing: Sizing,
     /// Whether a conservatively traced word that points inside an object keeps
     /// it alive.
+    #[cfg(feature = "interior-pointers")]
     pub interior_pointers: bool,
     /// Collect at every so many allocations and registrations; 0 for never.
     pub stress: u32,
@@ -90,6 +91,7 @@ impl Options {
         handle_floor: 4_096,
         weight_floor_bytes: 64 << 20,
         sizing: Sizing::Factor { percent: 100 },
+        #[cfg(feature = "interior-pointers")]
         interior_pointers: false,
         stress: 0,
     };

@@ -25,16 +25,19 @@ use crate::config::Options;
 use crate::error::Error;
 use crate::large::LargeObjects;
 use crate::layout::{self, LayoutId, Layouts, Shape, Words};
-use crate::mark::{MarkStack, Marker};
+use crate::mark::{MarkStack, Marker, Near};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{
-    self, COLOUR_A, COLOUR_B, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT, TRACED,
+    self, COLOUR_A, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT, START, TRACED,
 };
 use crate::observer::{Cause, Collection, Observer, Silent};
 use crate::pins::Pins;
 use crate::roots::Roots;
-use crate::units::{GRANULE_BYTES, LARGEST_BLOCK_OBJECT_BYTES, Reference, object_bytes};
+use crate::table::RECORD_BYTES;
+use crate::units::{
+    GRANULE_BYTES, LARGEST_BLOCK_OBJECT_BYTES, Reference, WORD_BYTES, object_bytes,
+};
 use crate::wrap_table::WrapTable;
 
 /// A garbage-collected heap over a memory.
@@ -87,27 +90,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// A heap whose collections are watched.
     pub fn with_observer(memory: M, options: Options, observer: O) -> Result<Self, Error> {
         options.check()?;
-        let mut supply = Supply::new(memory, options.heap_limit_bytes);
-        let mut roots = Roots::new(&mut supply, options.root_capacity)?;
-        let wrap_table = WrapTable::new(&mut supply, options.wrap_capacity, options.wrap_limit);
-        let wrap_table = wrap_table.inspect_err(|_| roots.release(&mut supply))?;
-        let Some(mark_stack) = MarkStack::new(&mut supply) else {
-            let mut wrap_table = wrap_table;
-            wrap_table.release_memory(&mut supply);
-            roots.release(&mut supply);
-            return Err(Error::OutOfMemory { needed_bytes: GRANULE_BYTES });
-        };
-        Ok(Heap {
-            supply,
+        let mut heap = Heap {
+            supply: Supply::new(memory, options.heap_limit_bytes),
             observer,
             options,
             layouts: Layouts::new(),
             blocks: Blocks::new(),
             large: LargeObjects::new(),
-            roots,
+            roots: Roots::new(options.root_capacity),
             pins: Pins::new(),
-            wrap_table,
-            mark_stack,
+            wrap_table: WrapTable::new(options.wrap_capacity, options.wrap_limit),
+            mark_stack: MarkStack::new(),
             live: COLOUR_A,
             closed: false,
             collections: 0,
@@ -117,7 +110,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             weight_since: 0,
             weight_live: 0,
             stress_left: options.stress,
-        })
+        };
+        let taken = heap.roots.take_memory(&mut heap.supply)
+            && heap.wrap_table.take_memory(&mut heap.supply)
+            && heap.mark_stack.take_memory(&mut heap.supply);
+        if taken {
+            return Ok(heap);
+        }
+        heap.release_memory();
+        let slots = u64::from(options.root_capacity) * u64::from(WORD_BYTES);
+        let entries = u64::from(options.wrap_capacity) * u64::from(RECORD_BYTES);
+        let needed_bytes = u32::try_from(slots + entries).unwrap_or(u32::MAX);
+        Err(Error::OutOfMemory { needed_bytes })
     }
 
     /// Describes a layout: the words of `fixed`, then any number of elements of the
@@ -155,20 +159,25 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Releases every handle that is still registered (take them with
     /// [`drain`](Self::drain)) and gives the heap's memory back. Every operation
     /// but `drain`, `pending`, `statistics` and `verify` answers `Closed` from then
-    /// on. Gives the number of handles that wait; closing twice does nothing more.
-    pub fn close(&mut self) -> u32 {
-        if !self.closed {
-            self.closed = true;
-            self.wrap_table.close(&mut self.supply.memory);
-            self.roots.release(&mut self.supply);
-            self.pins.release(&mut self.supply);
-            self.blocks.release(&mut self.supply);
-            self.large.release(&mut self.supply);
-            self.layouts.release(&mut self.supply);
-            self.mark_stack.release(&mut self.supply);
-        }
+    /// on, and so does a second `close`. Gives the number of handles that wait.
+    pub fn close(&mut self) -> Result<u32, Error> {
+        self.check_open()?;
+        self.closed = true;
+        self.wrap_table.close(&mut self.supply.memory);
+        self.release_memory();
+        Ok(self.wrap_table.pending())
+    }
+
+    /// Gives everything back but what released handles wait in.
+    #[inline(never)]
+    fn release_memory(&mut self) {
+        self.roots.release(&mut self.supply);
+        self.pins.release(&mut self.supply);
+        self.blocks.release(&mut self.supply);
+        self.large.release(&mut self.supply);
+        self.layouts.release(&mut self.supply);
+        self.mark_stack.release(&mut self.supply);
         self.wrap_table.release_memory(&mut self.supply);
-        self.wrap_table.pending()
     }
 
     /// The memory, for a host that shares it.
@@ -352,20 +361,21 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     fn mark(&mut self, in_flight: InFlight<'_>) {
         // Every object must have the live colour now, or be gone: the other
         // colour is about to mean "live".
-        self.blocks.finish_sweep(&mut self.supply.memory, self.live);
+        let dead = START & !self.live;
+        self.blocks.finish_sweep(&mut self.supply.memory, dead);
+        #[cfg(feature = "interior-pointers")]
         if self.options.interior_pointers {
             self.large.sort(&mut self.supply.memory);
         }
         let unmarked = self.live;
-        self.live = (COLOUR_A | COLOUR_B) & !unmarked;
+        self.live = dead;
         let mut marker = Marker {
             supply: &mut self.supply,
             large: &self.large,
             layouts: &self.layouts,
             stack: &mut self.mark_stack,
-            map: self.blocks.page_map(),
-            unmarked,
-            marked: self.live,
+            near: Near { map: self.blocks.page_map(), unmarked, marked: self.live },
+            #[cfg(feature = "interior-pointers")]
             interior_pointers: self.options.interior_pointers,
             overflowed: false,
         };

@@ -79,12 +79,14 @@ impl LargeObjects {
     }
 
     /// Readies the space for [`find_inside`](Self::find_inside).
+    #[cfg(feature = "interior-pointers")]
     pub fn sort<M: Memory>(&mut self, memory: &mut M) {
         self.table.sort(memory);
     }
 
     /// The object that an address lies in. The space was sorted, and nothing
     /// allocated since.
+    #[cfg(feature = "interior-pointers")]
     pub fn find_inside<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
         let position = self.table.last_up_to(memory, address)?;
         let offset = address - self.address(memory, position);

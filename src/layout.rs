@@ -122,7 +122,7 @@ impl Shape {
 }
 
 /// All layouts of a heap.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Layouts {
     table: Region,
     count: u32,

@@ -33,17 +33,22 @@ const PIECE_WORDS: u32 = 512;
 ///
 /// An entry is an object's address, or, for a large object of which a part is
 /// traced, two words: the index of the next word, then the address with bit 0 set.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct MarkStack {
     words: Region,
     length: u32,
 }
 
 impl MarkStack {
-    /// A stack of the least size.
-    pub fn new<M: Memory>(supply: &mut Supply<M>) -> Option<Self> {
-        let words = Region::take(supply, LEAST_STACK_BYTES)?;
-        Some(MarkStack { words, length: 0 })
+    /// A stack that has no memory yet.
+    pub const fn new() -> Self {
+        MarkStack { words: Region::EMPTY, length: 0 }
+    }
+
+    /// Takes the least memory. Whether it could be had.
+    #[must_use]
+    pub fn take_memory<M: Memory>(&mut self, supply: &mut Supply<M>) -> bool {
+        self.words.reserve(supply, LEAST_STACK_BYTES)
     }
 
     /// Bytes that the stack takes.
@@ -51,14 +56,14 @@ impl MarkStack {
         self.words.size_bytes
     }
 
-    /// Makes sure of `count` free words, growing if need be.
+    /// Whether `count` words are free.
     #[inline(always)]
-    fn has_room<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
-        (self.length + count) * WORD_BYTES <= self.words.size_bytes || self.grow(supply, count)
+    fn has_room(&self, count: u32) -> bool {
+        (self.length + count) * WORD_BYTES <= self.words.size_bytes
     }
 
-    #[cold]
-    fn grow<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
+    /// Makes sure of `count` free words, growing if need be.
+    fn make_room<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
         self.words.reserve(supply, (self.length + count) * WORD_BYTES)
     }
 
@@ -91,6 +96,19 @@ impl MarkStack {
     }
 }
 
+/// What the inner loop of marking needs for each reference. It is passed by value,
+/// the stack too, so that both stay in locals: a store to memory could otherwise
+/// have changed them, for all that the compiler knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Near {
+    /// Which pages are blocks.
+    pub map: PageMap,
+    /// The colour of objects that are not marked yet. What has neither is no object.
+    pub unmarked: u8,
+    /// The colour of marked objects.
+    pub marked: u8,
+}
+
 /// One marking of the heap.
 pub struct Marker<'a, M> {
     /// Memory: objects, metadata, and the mark stack's growth.
@@ -101,13 +119,10 @@ pub struct Marker<'a, M> {
     pub layouts: &'a Layouts,
     /// The stack.
     pub stack: &'a mut MarkStack,
-    /// Which pages are blocks.
-    pub map: PageMap,
-    /// The colour of objects that are not marked yet. What has neither is no object.
-    pub unmarked: u8,
-    /// The colour of marked objects.
-    pub marked: u8,
+    /// The page map and the colours.
+    pub near: Near,
     /// Whether a conservatively traced word may point inside an object.
+    #[cfg(feature = "interior-pointers")]
     pub interior_pointers: bool,
     /// Whether an object was left out because the stack could not grow.
     pub overflowed: bool,
@@ -115,31 +130,33 @@ pub struct Marker<'a, M> {
 
 impl<M: Memory> Marker<'_, M> {
     /// Marks the object at an address, if there is an unmarked one.
-    #[inline]
+    #[inline(never)]
     pub fn visit(&mut self, address: Reference) {
-        if self.map.is_block(&self.supply.memory, address) {
-            if address % GRANULE_BYTES == 0 {
-                self.visit_start(address, metadata::metadata_of(address));
-            }
-        } else if address != 0 {
-            self.visit_large(address);
-        }
+        let mut stack = *self.stack;
+        self.visit_with(self.near, &mut stack, address);
+        *self.stack = stack;
     }
 
     /// Marks the object that a word may name: its start, or, if that is asked
     /// for, any address in it.
-    pub fn visit_conservatively(&mut self, word: u32) {
+    #[cfg(feature = "interior-pointers")]
+    fn visit_conservatively(&mut self, word: u32) {
         if !self.interior_pointers {
             return self.visit(word);
         }
         let memory = &self.supply.memory;
-        if self.map.is_block(memory, word) {
+        if self.near.map.is_block(memory, word) {
             if let Some(start) = metadata::start_of(memory, metadata::metadata_of(word)) {
-                self.visit_start(metadata::granule_of(start), start);
+                self.visit(metadata::granule_of(start));
             }
         } else if let Some(position) = self.large.find_inside(memory, word) {
             self.mark_large(position);
         }
+    }
+
+    #[cfg(not(feature = "interior-pointers"))]
+    fn visit_conservatively(&mut self, word: u32) {
+        self.visit(word);
     }
 
     /// Traces until nothing reachable is unmarked, then shrinks the stack.
@@ -152,45 +169,62 @@ impl<M: Memory> Marker<'_, M> {
         self.stack.shrink(self.supply);
     }
 
+    /// The heart of marking: one reference.
     #[inline(always)]
-    fn visit_start(&mut self, address: Reference, start: u32) {
-        let byte = self.supply.memory.load_u8(start);
-        if byte & self.unmarked == 0 {
+    fn visit_with(&mut self, near: Near, stack: &mut MarkStack, address: Reference) {
+        let memory = &mut self.supply.memory;
+        if !near.map.is_block(memory, address) {
+            if address != 0 {
+                self.visit_elsewhere(stack, address);
+            }
+            return;
+        }
+        if !address.is_multiple_of(GRANULE_BYTES) {
+            return;
+        }
+        let start = metadata::metadata_of(address);
+        let byte = memory.load_u8(start);
+        if byte & near.unmarked == 0 {
             return;
         }
         if byte & TRACED != 0 {
-            if !self.stack.has_room(self.supply, 1) {
+            if !stack.has_room(1) && !stack.make_room(self.supply, 1) {
                 self.overflowed = true;
                 return;
             }
-            self.stack.push(&mut self.supply.memory, address);
+            stack.push(&mut self.supply.memory, address);
         }
-        self.supply.memory.store_u8(start, byte ^ (self.unmarked | self.marked));
-        self.map.note_marked(&mut self.supply.memory, address);
+        let memory = &mut self.supply.memory;
+        memory.store_u8(start, byte ^ (near.unmarked | near.marked));
+        near.map.note_marked(memory, address);
     }
 
+    /// An address that lies in no block: a large object's, or nothing.
     #[cold]
-    fn visit_large(&mut self, address: Reference) {
+    #[inline(never)]
+    fn visit_elsewhere(&mut self, stack: &mut MarkStack, address: Reference) {
+        *self.stack = *stack;
         if let Some(position) = self.large.find(&self.supply.memory, address) {
             self.mark_large(position);
         }
+        *stack = *self.stack;
     }
 
     fn mark_large(&mut self, position: u32) {
         let memory = &mut self.supply.memory;
-        if self.large.flags(memory, position) & self.unmarked == 0 {
+        if self.large.flags(memory, position) & self.near.unmarked == 0 {
             return;
         }
         if self.large.layout(memory, position) == LEAF {
-            return self.large.set_colour(memory, position, self.marked);
+            return self.large.set_colour(memory, position, self.near.marked);
         }
-        let address = self.large.address(memory, position);
-        if !self.stack.has_room(self.supply, 2) {
+        if !self.stack.has_room(2) && !self.stack.make_room(self.supply, 2) {
             self.overflowed = true;
             return;
         }
         let memory = &mut self.supply.memory;
-        self.large.set_colour(memory, position, self.marked);
+        self.large.set_colour(memory, position, self.near.marked);
+        let address = self.large.address(memory, position);
         self.push_rest(address, 0);
     }
 
@@ -200,32 +234,46 @@ impl<M: Memory> Marker<'_, M> {
         self.stack.push(&mut self.supply.memory, address | 1);
     }
 
+    /// Traces what is on the stack, and what that brings there.
+    #[inline(never)]
     fn drain(&mut self) {
-        while let Some(entry) = self.stack.pop(&self.supply.memory) {
+        let near = self.near;
+        let mut stack = *self.stack;
+        while let Some(entry) = stack.pop(&self.supply.memory) {
             if entry & 1 == 0 {
-                self.trace_block_object(entry);
-            } else if let Some(next_word) = self.stack.pop(&self.supply.memory) {
+                self.trace_with(near, &mut stack, entry);
+            } else if let Some(next_word) = stack.pop(&self.supply.memory) {
+                *self.stack = stack;
                 self.trace_large_piece(entry & !1, next_word);
+                stack = *self.stack;
             }
         }
+        *self.stack = stack;
     }
 
-    #[inline]
-    fn trace_block_object(&mut self, address: Reference) {
+    /// Visits the references of an object in a block.
+    #[inline(always)]
+    fn trace_with(&mut self, near: Near, stack: &mut MarkStack, address: Reference) {
         let mut at = address;
         let mut metadata = metadata::metadata_of(address);
         let mut byte = self.supply.memory.load_u8(metadata);
         if byte & CONSERVATIVE != 0 {
-            return self.trace_conservatively(address, metadata);
+            *self.stack = *stack;
+            self.trace_conservatively(address, metadata);
+            *stack = *self.stack;
+            return;
         }
         loop {
-            if byte & REFERENCE_0 != 0 {
-                let reference = self.supply.memory.load_u32(at);
-                self.visit(reference);
-            }
-            if byte & REFERENCE_1 != 0 {
-                let reference = self.supply.memory.load_u32(at + WORD_BYTES);
-                self.visit(reference);
+            let mut slots = byte & (REFERENCE_0 | REFERENCE_1);
+            let mut slot = at;
+            while slots != 0 {
+                if slots & REFERENCE_0 != 0 {
+                    let reference = self.supply.memory.load_u32(slot);
+                    self.visit_with(near, stack, reference);
+                }
+                // The bit of word 1 comes where that of word 0 was.
+                slots = (slots & REFERENCE_1) >> 1;
+                slot += WORD_BYTES;
             }
             if byte & END != 0 {
                 return;
@@ -281,7 +329,8 @@ impl<M: Memory> Marker<'_, M> {
         }
     }
 
-    /// After an overflow: traces every marked object again, one at a time.
+    /// After an overflow: traces every marked object again, one at a time. The
+    /// stack is empty before each, so there is room for it.
     #[cold]
     fn trace_marked_again(&mut self, blocks: &Blocks) {
         for index in 0..blocks.count() {
@@ -289,12 +338,12 @@ impl<M: Memory> Marker<'_, M> {
             let end = metadata::metadata_end(block);
             let mut at = metadata::first_metadata(block);
             loop {
-                at = metadata::find(&self.supply.memory, at, end, self.marked);
+                at = metadata::find(&self.supply.memory, at, end, self.near.marked);
                 if at == end {
                     break;
                 }
                 if self.supply.memory.load_u8(at) & TRACED != 0 {
-                    self.trace_block_object(metadata::granule_of(at));
+                    self.stack.push(&mut self.supply.memory, metadata::granule_of(at));
                     self.drain();
                 }
                 at += 1;
@@ -302,15 +351,9 @@ impl<M: Memory> Marker<'_, M> {
         }
         for position in 0..self.large.count() {
             let memory = &self.supply.memory;
-            if self.large.flags(memory, position) & self.marked == 0
-                || self.large.layout(memory, position) == LEAF
-            {
-                continue;
-            }
-            let address = self.large.address(memory, position);
-            let words = self.large.size(memory, position) / WORD_BYTES;
-            for from in (0..words).step_by(PIECE_WORDS as usize) {
-                self.trace_large_words(position, address, from, words.min(from + PIECE_WORDS));
+            let marked = self.large.flags(memory, position) & self.near.marked != 0;
+            if marked && self.large.layout(memory, position) != LEAF {
+                self.push_rest(self.large.address(memory, position), 0);
                 self.drain();
             }
         }

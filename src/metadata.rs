@@ -95,7 +95,33 @@ pub fn find<M: Memory>(memory: &M, from: u32, end: u32, bits: u8) -> u32 {
     (at + found.trailing_zeros() / 8).min(end)
 }
 
+/// Where the run of adjoining objects of one colour that begins at `from` ends:
+/// at the first byte that follows a last granule and starts no such object, or at
+/// `end`. Eight bytes at a time: whether one follows a last granule is the mask of
+/// ends moved by a byte, with a carry from word to word.
+#[inline]
+pub fn end_of_run<M: Memory>(memory: &M, from: u32, end: u32, colour: u8) -> u32 {
+    let starts = colour.trailing_zeros();
+    let ends = END.trailing_zeros();
+    let mut at = from & !7;
+    let mut mask = u64::MAX << ((from & 7) * 8);
+    let mut carry = 0;
+    while at < end {
+        let word = memory.load_u64(at);
+        let last = word >> ends & EVERY_BYTE & mask;
+        let free = (last << 8 | carry) & !(word >> starts & EVERY_BYTE);
+        if free != 0 {
+            return at + free.trailing_zeros() / 8;
+        }
+        carry = last >> 56;
+        mask = u64::MAX;
+        at += 8;
+    }
+    end
+}
+
 /// The last metadata byte in `first..=from` that has one of `bits`.
+#[cfg(feature = "interior-pointers")]
 pub fn find_back<M: Memory>(memory: &M, first: u32, from: u32, bits: u8) -> Option<u32> {
     let mask = u64::from(bits) * EVERY_BYTE;
     let mut at = from & !7;
@@ -120,6 +146,7 @@ pub fn object_size<M: Memory>(memory: &M, start: u32) -> u32 {
 
 /// The start of the object that the granule at `metadata` is a part of: of any
 /// colour, so a dead one too where its block is not swept.
+#[cfg(feature = "interior-pointers")]
 pub fn start_of<M: Memory>(memory: &M, metadata: u32) -> Option<u32> {
     let first = first_metadata(block_of(metadata));
     if metadata < first {

@@ -7,7 +7,7 @@ use crate::memory::Memory;
 use crate::memory::supply::Supply;
 
 /// A range of bytes, or none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Region {
     /// Where it starts; 0 while it has no bytes.
     pub address: u32,

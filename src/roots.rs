@@ -35,20 +35,23 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// A shadow stack of `capacity` slots.
-    pub fn new<M: Memory>(supply: &mut Supply<M>, capacity: u32) -> Result<Self, Error> {
-        let needed_bytes = (capacity + 1) * WORD_BYTES;
-        let slots =
-            Region::take(supply, needed_bytes).ok_or(Error::OutOfMemory { needed_bytes })?;
-        Ok(Roots {
-            slots,
+    /// A shadow stack of `capacity` slots, which has no memory yet.
+    pub const fn new(capacity: u32) -> Self {
+        Roots {
+            slots: Region::EMPTY,
             capacity,
             top: 0,
             low: capacity + 1,
             link: NO_LINK,
             scope_depth: 0,
             peak: 0,
-        })
+        }
+    }
+
+    /// Takes the memory. Whether it could be had.
+    #[must_use]
+    pub fn take_memory<M: Memory>(&mut self, supply: &mut Supply<M>) -> bool {
+        self.slots.reserve(supply, (self.capacity + 1) * WORD_BYTES)
     }
 
     /// How many roots are pushed.

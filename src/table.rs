@@ -173,6 +173,7 @@ impl Table {
     }
 
     /// Sorts the records by key (heapsort: in place, no worst case).
+    #[cfg(feature = "interior-pointers")]
     pub fn sort<M: Memory>(&mut self, memory: &mut M) {
         for root in (0..self.length / 2).rev() {
             self.sift_down(memory, root, self.length);
@@ -186,6 +187,7 @@ impl Table {
 
     /// The position of the last record whose key is at most `key`; the table is
     /// sorted.
+    #[cfg(feature = "interior-pointers")]
     pub fn last_up_to<M: Memory>(&self, memory: &M, key: u32) -> Option<u32> {
         let (mut low, mut high) = (0, self.length);
         while low < high {
@@ -222,6 +224,7 @@ impl Table {
             .find(|&position| self.find(memory, self.word(memory, position, 0)) != Some(position))
     }
 
+    #[cfg(feature = "interior-pointers")]
     fn sift_down<M: Memory>(&self, memory: &mut M, mut root: u32, end: u32) {
         loop {
             let mut child = root * 2 + 1;
@@ -239,6 +242,7 @@ impl Table {
         }
     }
 
+    #[cfg(feature = "interior-pointers")]
     fn swap<M: Memory>(&self, memory: &mut M, one: u32, other: u32) {
         let (a, b) = (self.record(memory, one), self.record(memory, other));
         self.put(memory, one, b);

@@ -66,13 +66,10 @@ fn handle_of(entry: Record) -> Handle {
 }
 
 impl WrapTable {
-    /// A table for `capacity` live entries, that may grow to `limit`.
-    pub fn new<M: Memory>(
-        supply: &mut Supply<M>,
-        capacity: u32,
-        limit: u32,
-    ) -> Result<Self, Error> {
-        let mut table = WrapTable {
+    /// A table for `capacity` live entries, that may grow to `limit`; it has no
+    /// memory yet.
+    pub const fn new(capacity: u32, limit: u32) -> Self {
+        WrapTable {
             entries: Table::new(),
             capacity,
             limit,
@@ -82,12 +79,13 @@ impl WrapTable {
             drained: 0,
             peak: 0,
             unreleased_peak: 0,
-        };
-        if !table.entries.reserve(supply, capacity, capacity) {
-            table.entries.release(supply);
-            return Err(Error::OutOfMemory { needed_bytes: capacity.saturating_mul(RECORD_BYTES) });
         }
-        Ok(table)
+    }
+
+    /// Takes the memory. Whether it could be had.
+    #[must_use]
+    pub fn take_memory<M: Memory>(&mut self, supply: &mut Supply<M>) -> bool {
+        self.entries.reserve(supply, self.capacity, self.capacity)
     }
 
     /// Live entries.

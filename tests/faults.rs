@@ -52,7 +52,7 @@ impl Program {
 
 fn check_end(heap: &mut Heap<ModelMemory>, mut program: Program) {
     assert_eq!(heap.verify(), None);
-    heap.close();
+    heap.close().unwrap();
     program.released.extend(drain(heap).iter().map(|dead| dead.handle));
     let distinct: HashSet<_> = program.released.iter().copied().collect();
     assert_eq!(distinct.len(), program.released.len(), "a handle was released twice");

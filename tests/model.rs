@@ -420,7 +420,7 @@ impl Model {
             .map(|&reference| u64::from(self.heap.size_of(reference).unwrap()))
             .sum();
         assert_eq!(self.heap.statistics().live_bytes, live, "something unreachable survived");
-        self.heap.close();
+        self.heap.close().unwrap();
         for dead in drain(&mut self.heap) {
             assert!(self.unreleased.remove(&dead.handle), "{} released twice", dead.handle);
         }

@@ -62,8 +62,8 @@ impl From<heap::Options> for Options {
                 heap::Sizing::Factor(percent) => Sizing::Factor { percent },
                 heap::Sizing::SquareRoot(percent) => Sizing::SquareRoot { percent },
             }),
-            interior_pointers: wit.interior_pointers,
             stress: wit.stress,
+            ..default
         }
     }
 }

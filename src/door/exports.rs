@@ -198,7 +198,7 @@ impl wrappers::Guest for Component {
     }
 
     fn close() -> Result<u32, WitError> {
-        with_heap(|heap| Ok(heap.close()))
+        with_heap(|heap| heap.close())
     }
 }
 

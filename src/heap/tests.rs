@@ -216,7 +216,7 @@ fn the_verifier_sees_a_reference_to_no_object() {
 fn the_verifier_sees_an_object_of_the_dead_colour() {
     let (mut heap, objects) = busy_heap();
     heap.collect().unwrap();
-    heap.blocks.finish_sweep(&mut heap.supply.memory, heap.live);
+    heap.blocks.finish_sweep(&mut heap.supply.memory, START & !heap.live);
     assert_eq!(heap.verify(), None);
     let start = metadata::metadata_of(objects[50]);
     let byte = heap.supply.memory.load_u8(start);

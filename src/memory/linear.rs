@@ -34,24 +34,22 @@ unsafe impl<T> Sync for SingleThreaded<T> {}
 /// Pages in a 32-bit address space.
 const ALL_PAGES: u32 = 1 << (32 - BLOCK_SHIFT);
 
-/// Pages that were given back, one bit each, and where the lowest may be.
+/// Pages that were given back, one bit each.
 struct FreePages {
     bits: [u32; (ALL_PAGES / 32) as usize],
     count: u32,
-    lowest: u32,
 }
 
 impl FreePages {
-    fn is_free(&self, page: u32) -> bool {
-        self.bits[(page / 32) as usize] & 1 << (page % 32) != 0
+    fn flip(&mut self, first: u32, pages: u32) {
+        for page in first..first + pages {
+            self.bits[(page / 32) as usize] ^= 1 << (page % 32);
+        }
     }
 
     fn give(&mut self, first: u32, pages: u32) {
-        for page in first..first + pages {
-            self.bits[(page / 32) as usize] |= 1 << (page % 32);
-        }
+        self.flip(first, pages);
         self.count += pages;
-        self.lowest = self.lowest.min(first);
     }
 
     /// First fit, by address.
@@ -59,42 +57,28 @@ impl FreePages {
         if self.count < pages {
             return None;
         }
-        let mut run = 0;
-        let mut lowest_seen = None;
-        let mut page = self.lowest;
+        let (mut page, mut run) = (0, 0);
         while page < ALL_PAGES {
-            if self.bits[(page / 32) as usize] == 0 {
+            let bits = self.bits[(page / 32) as usize];
+            if bits == 0 {
                 page = (page | 31) + 1;
                 run = 0;
                 continue;
             }
-            run = if self.is_free(page) { run + 1 } else { 0 };
+            run = if bits >> (page % 32) & 1 != 0 { run + 1 } else { 0 };
             page += 1;
-            if run > 0 && lowest_seen.is_none() {
-                lowest_seen = Some(page - 1);
-            }
             if run == pages {
-                let first = page - pages;
-                for taken in first..page {
-                    self.bits[(taken / 32) as usize] &= !(1 << (taken % 32));
-                }
+                self.flip(page - pages, pages);
                 self.count -= pages;
-                self.lowest = match lowest_seen {
-                    Some(lowest) if lowest < first => lowest,
-                    _ => page,
-                };
-                return Some(first);
+                return Some(page - pages);
             }
         }
         None
     }
 }
 
-static FREE_PAGES: SingleThreaded<FreePages> = SingleThreaded(UnsafeCell::new(FreePages {
-    bits: [0; (ALL_PAGES / 32) as usize],
-    count: 0,
-    lowest: 0,
-}));
+static FREE_PAGES: SingleThreaded<FreePages> =
+    SingleThreaded(UnsafeCell::new(FreePages { bits: [0; (ALL_PAGES / 32) as usize], count: 0 }));
 
 fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
     // SAFETY: one thread, and `operation` (only the two methods above) does not

@@ -191,7 +191,7 @@ fn build_component(workspace: &Workspace, core: &Core) -> Result<()> {
         .args(["--profile", "wasm", "--target", WASM_TARGET])
         .args(["--crate-type", "cdylib"]);
     if !core.features.is_empty() {
-        rustc.args(["--features", core.features]);
+        rustc.args(["--no-default-features", "--features", core.features]);
     }
     rustc.arg("--").arg(format!("-Clink-arg=-zstack-size={STACK_SIZE_BYTES}"));
     run(&mut rustc, &format!("building {}", core.name))?;

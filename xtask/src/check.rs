@@ -59,7 +59,7 @@ pub fn all(workspace: &Workspace) -> Result<()> {
     build::ensure_wasm_target(workspace)?;
     for door in ["component", "component-push", "component-wasi"] {
         progress(&format!("clippy for Wasm, with the door {door}"));
-        let of_door = ["--package", "tether-gc", "--features", door];
+        let of_door = ["--package", "tether-gc", "--no-default-features", "--features", door];
         run(&mut clippy_for_wasm(workspace, &of_door), "clippy")?;
     }
     progress("clippy for Wasm, the ledger");

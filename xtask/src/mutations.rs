@@ -21,6 +21,8 @@ pub fn check(workspace: &Workspace) -> Result<()> {
             cargo(workspace)
                 .args(["test", "--package", "tether-gc", "--lib", test])
                 .env("CARGO_TARGET_DIR", workspace.target().join("mutations"))
+                // It would go before RUSTFLAGS, and leave the mutation out.
+                .env_remove("CARGO_ENCODED_RUSTFLAGS")
                 .env("RUSTFLAGS", format!("--cfg=tether_mutation=\"{mutation}\"")),
             "running a mutated collector's test",
         )?;

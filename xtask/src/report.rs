@@ -145,8 +145,9 @@ fn collector_message(error: &Value) -> String {
             grouped(figure)
         ),
         "root-stack-full" => format!("the shadow stack of {} slots is full", grouped(figure)),
-        "invalid-option" => format!("the collector does not take this value of {}", plain(figure)),
-        _ if figure.is_null() => "the collector refused".to_owned(),
+        "invalid-option" => "the collector does not take these options together; --wrap-limit may \
+             not be below --wrap-capacity"
+            .to_owned(),
         _ => format!("the collector refused ({figure})"),
     };
     format!("{reason} while {}: {advice}", plain(&error["during"]))

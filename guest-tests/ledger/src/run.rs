@@ -33,7 +33,6 @@ fn report<I: Imports>(imports: &I, settings: &Settings) -> Result<Report, Failur
             handle_floor: settings.wrap_capacity,
             weight_floor_bytes: 0,
             sizing: None,
-            interior_pointers: false,
             stress: 0,
         })
         .during("configuring the heap")?;

@@ -16,8 +16,8 @@
 //!
 //! 1. Read from the left, a branch's children with every chunk replaced by its
 //!    own are the container's children in the order of the document.
-//! 2. No open branch has more than [`PENDING_MAX`] children on the shadow stack,
-//!    and no object has more references than that.
+//! 2. An open branch has less than [`FAN_OUT`] children of each level on the shadow
+//!    stack, and a branch's object has only those and no more.
 //! 3. An object's children are a key, its value, a key, its value, and so on. A
 //!    chunk never parts the two, [`FAN_OUT`] being even.
 //!
@@ -38,8 +38,9 @@ pub const FAN_OUT: u8 = 16;
 /// chunks of chunks, and so on. 16⁸ children are more than addresses.
 const LEVELS: usize = 8;
 
-/// The most children of one branch that wait at a time, in a document of less
-/// than 2 GiB: those take five levels.
+/// The most children of a branch that wait at a time, if there are less than 16⁵
+/// (a million) of them. A document in which a thousand open branches each have
+/// more is larger than 2 GiB.
 pub const PENDING_MAX: u32 = (FAN_OUT as u32 - 1) * 5;
 
 /// The slot of the shadow stack that has the document's root node.

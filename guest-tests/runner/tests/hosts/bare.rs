@@ -39,7 +39,6 @@ pub const DEFAULTS: Options = Options {
     handle_floor: 0,
     weight_floor_bytes: 0,
     sizing: None,
-    interior_pointers: false,
     stress: 0,
 };
 

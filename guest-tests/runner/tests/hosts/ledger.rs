@@ -105,12 +105,19 @@ fn the_deepest_nesting_that_is_taken(host: Host) {
 }
 
 fn a_small_heap_is_out_of_memory(host: Host) {
-    let settings = Settings { heap_limit_bytes: 4 << 20, ..DEFAULTS };
-    let report = run(host, &default_document(), settings);
-    assert_eq!(report["error"]["kind"], "collector", "{report}");
-    assert_eq!(report["error"]["reason"], "out-of-memory");
-    assert!(figure(&report, "heap_peak_bytes") <= 4 << 20, "{report}");
-    assert_all_released(&report);
+    let too_small_for_the_tree = Settings { heap_limit_bytes: 4 << 20, ..DEFAULTS };
+    let too_small_for_the_wrappers =
+        Settings { heap_limit_bytes: 24 << 20, wrap_limit: 2_000_000, ..KEEP };
+    for settings in [too_small_for_the_tree, too_small_for_the_wrappers] {
+        let report = run(host, &default_document(), settings);
+        assert_eq!(report["error"]["kind"], "collector", "{report}");
+        assert_eq!(report["error"]["reason"], "out-of-memory");
+        let peak = figure(&report, "heap_peak_bytes");
+        assert!(peak <= settings.heap_limit_bytes.into(), "{report}");
+        let registered = figure(&report, "wrappers_registered");
+        assert_eq!(registered > 0, settings.keep_decimals, "{report}");
+        assert_all_released(&report);
+    }
 }
 
 fn options_that_contradict_each_other_are_refused(host: Host) {
