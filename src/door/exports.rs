@@ -5,9 +5,7 @@
 use super::bindings::exports::tether::gc::diagnostics::{self, Violation};
 use super::bindings::exports::tether::gc::heap::{self, Store};
 use super::bindings::exports::tether::gc::roots;
-use super::bindings::exports::tether::gc::types::{
-    Error as WitError, Handle, Kind, Layout, Reference,
-};
+use super::bindings::exports::tether::gc::types::{Error as WitError, Layout, Reference};
 use super::bindings::exports::tether::gc::wrappers::{self, DeadHandle};
 use super::{configure, convert, look, with_heap};
 use crate::config::Options;
@@ -137,8 +135,8 @@ impl roots::Guest for Component {
 impl wrappers::Guest for Component {
     fn register(
         wrapper: Reference,
-        kind: Kind,
-        handle: Handle,
+        kind: u32,
+        handle: u32,
         weight_bytes: u32,
     ) -> Result<(), WitError> {
         with_heap(|heap| heap.register(wrapper, kind, handle, weight_bytes))
@@ -154,13 +152,13 @@ impl wrappers::Guest for Component {
         with_heap(|heap| heap.register_many(registrations))
     }
 
-    fn wrap(kind: Kind, handle: Handle, weight_bytes: u32) -> Result<Reference, WitError> {
+    fn wrap(kind: u32, handle: u32, weight_bytes: u32) -> Result<Reference, WitError> {
         with_heap(|heap| heap.wrap(kind, handle, weight_bytes))
     }
 
     fn wrap_many(
-        kind: Kind,
-        handles: Vec<Handle>,
+        kind: u32,
+        handles: Vec<u32>,
         weight_bytes: u32,
     ) -> Result<Vec<Reference>, WitError> {
         with_heap(|heap| {

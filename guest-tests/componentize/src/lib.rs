@@ -16,6 +16,7 @@ use wasmparser::{Parser, Payload, Validator};
 use wit_component::ComponentEncoder;
 
 pub mod inspect;
+mod share;
 mod shorten;
 
 /// Makes a component of a core module. The module names everything it needs
@@ -27,11 +28,11 @@ pub fn encode(core_module: &[u8]) -> Result<Vec<u8>> {
         .context("the module holds no usable component metadata")?
         .encode()
         .context("the module does not fit the world it was built for")?;
-    let shortened = shorten::shorten(&component)?;
+    let small = share::share_types(&shorten::shorten(&component)?)?;
     Validator::new()
-        .validate_all(&shortened)
-        .context("the component with shortened names is not valid")?;
-    Ok(shortened)
+        .validate_all(&small)
+        .context("the component is not valid after it was made smaller")?;
+    Ok(small)
 }
 
 /// A module without its custom sections, but for those with its WIT.

@@ -13,7 +13,7 @@ use wit_parser::Resolve;
 
 const WIT: &str = "
     package t:t@1.0.0;
-    interface types { record pair { left: u32, right: u32 } }
+    interface types { record pair { left-hand: u32, right-hand: u32 } }
     interface numbers { use types.{pair}; twist: func(p: pair) -> u32; }
     interface other { twist: func(p: u32) -> u32; }
     interface program { use types.{pair}; run: func(p: pair) -> u32; }
@@ -25,7 +25,7 @@ const WIT: &str = "
 /// As above, but with another type behind the same name.
 const OTHER_WIT: &str = "
     package t:t@1.0.0;
-    interface types { record pair { left: u32, right: u64 } }
+    interface types { record pair { left-hand: u32, right-hand: u64 } }
     interface numbers { use types.{pair}; twist: func(p: pair) -> u32; }
     world plug { export types; export numbers; }
 ";
@@ -95,8 +95,8 @@ fn socket() -> Vec<u8> {
     encode(&with_world(module, WIT, "socket")).unwrap()
 }
 
-fn contains(binary: &[u8], text: &str) -> bool {
-    binary.windows(text.len()).any(|window| window == text.as_bytes())
+fn occurrences(binary: &[u8], text: &str) -> usize {
+    binary.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
 }
 
 #[test]
@@ -108,8 +108,13 @@ fn a_component_keeps_its_own_names_and_no_inner_ones() {
     assert_eq!(summary.memory_pages, 3);
     assert_eq!(summary.size_bytes, plug.len() as u64);
     for inner in ["t:t/numbers@1.0.0#twist", "import-func", "a-debug-section", "producers"] {
-        assert!(!contains(&plug, inner), "{inner}");
+        assert_eq!(occurrences(&plug, inner), 0, "{inner}");
     }
+}
+
+#[test]
+fn a_type_of_several_interfaces_is_written_out_once() {
+    assert_eq!(occurrences(&plug(), "right-hand"), 1);
 }
 
 #[test]

@@ -84,9 +84,9 @@ struct Heap {
     roots_peak: usize,
     scopes: Vec<Vec<Reference>>,
     wrap_limit: usize,
-    wrappers: BTreeMap<Reference, Handle>,
+    wrappers: BTreeMap<Reference, u32>,
     registered: u64,
-    dead: Vec<Handle>,
+    dead: Vec<u32>,
     closed: bool,
 }
 
@@ -153,7 +153,7 @@ impl Heap {
     }
 
     /// Registers all or none, collecting where there is no room.
-    fn register(&mut self, registrations: &[(Reference, Handle)]) -> Result<(), Error> {
+    fn register(&mut self, registrations: &[(Reference, u32)]) -> Result<(), Error> {
         let in_flight: Vec<Reference> = registrations.iter().map(|entry| entry.0).collect();
         for &object in &in_flight {
             self.live(object)?;
@@ -431,7 +431,7 @@ impl Imports for Fake {
 
     fn wrappers_register_many(&self, registrations: &[Registration]) -> Result<(), Error> {
         self.operation()?;
-        let entries: Vec<(Reference, Handle)> = registrations
+        let entries: Vec<(Reference, u32)> = registrations
             .iter()
             .map(|registration| (registration.wrapper, registration.handle))
             .collect();
@@ -443,14 +443,14 @@ impl Imports for Fake {
 
     fn wrappers_wrap_many(
         &self,
-        kind: Kind,
-        handles: &[Handle],
+        kind: u32,
+        handles: &[u32],
         _weight_bytes: u32,
     ) -> Result<Vec<Reference>, Error> {
         self.operation()?;
         let mut heap = self.heap.borrow_mut();
         self.safepoint(&mut heap, &[]);
-        let entries: Vec<(Reference, Handle)> = handles
+        let entries: Vec<(Reference, u32)> = handles
             .iter()
             .map(|&handle| (heap.add(LAYOUT_LEAF, vec![kind, handle]), handle))
             .collect();

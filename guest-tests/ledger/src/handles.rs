@@ -11,10 +11,10 @@ use alloc::vec::Vec;
 use core::mem;
 
 use crate::failure::During;
-use crate::imports::{Decimal, Failure, Imports, Kind, Malformed, Place, Reference, Registration};
+use crate::imports::{Decimal, Failure, Imports, Malformed, Place, Reference, Registration};
 
 /// What our wrappers own. It is the only kind that this language has.
-const KIND_DECIMAL: Kind = 1;
+const KIND_DECIMAL: u32 = 1;
 
 /// How many dead handles are taken at a time.
 const DRAIN_MAX: u32 = 16 * 1024;

@@ -15,7 +15,7 @@ pub use crate::bindings::exports::tether::ledger::program::{
 };
 pub use crate::bindings::tether::gc::diagnostics::Statistics;
 pub use crate::bindings::tether::gc::heap::{BuildError, Options, Store, Words};
-pub use crate::bindings::tether::gc::types::{Error, ErrorCode, Handle, Kind, Layout, Reference};
+pub use crate::bindings::tether::gc::types::{Error, ErrorCode, Layout, Reference};
 pub use crate::bindings::tether::gc::wrappers::{DeadHandle, Registration};
 pub use crate::bindings::tether::ledger::decimals::{Decimal, Refused};
 
@@ -48,8 +48,8 @@ pub trait Imports {
     fn wrappers_register_many(&self, registrations: &[Registration]) -> Result<(), Error>;
     fn wrappers_wrap_many(
         &self,
-        kind: Kind,
-        handles: &[Handle],
+        kind: u32,
+        handles: &[u32],
         weight_bytes: u32,
     ) -> Result<Vec<Reference>, Error>;
     fn wrappers_drain(&self, max: u32) -> Vec<DeadHandle>;
@@ -132,8 +132,8 @@ impl Imports for Component {
 
     fn wrappers_wrap_many(
         &self,
-        kind: Kind,
-        handles: &[Handle],
+        kind: u32,
+        handles: &[u32],
         weight_bytes: u32,
     ) -> Result<Vec<Reference>, Error> {
         wrappers::wrap_many(kind, handles, weight_bytes)
