@@ -63,7 +63,8 @@ impl From<heap::Options> for Options {
                 heap::Sizing::SquareRoot(percent) => Sizing::SquareRoot { percent },
             }),
             stress: wit.stress,
-            ..default
+            #[cfg(feature = "interior-pointers")]
+            interior_pointers: default.interior_pointers,
         }
     }
 }

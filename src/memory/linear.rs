@@ -129,7 +129,7 @@ unsafe impl Allocator for PageSegments {
     }
 
     fn free_part(&self, segment: *mut u8, old_size: usize, new_size: usize) -> bool {
-        if !self.returned || new_size % BLOCK_BYTES as usize != 0 {
+        if !self.returned || !new_size.is_multiple_of(BLOCK_BYTES as usize) {
             return false;
         }
         give_pages(segment as u32 + new_size as u32, ((old_size - new_size) as u32) >> BLOCK_SHIFT);
