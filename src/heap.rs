@@ -127,11 +127,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Describes a layout: the words of `fixed`, then any number of elements of the
     /// words of `element` each. One of the two may have no words.
     ///
-    /// The same description gives the same number. Errors: `InvalidLayout`,
-    /// `OutOfMemory`, `Closed`. Cost: a look at every layout defined so far.
+    /// The same description gives the same number. May collect, where memory is
+    /// short. Errors: `InvalidLayout`, `OutOfMemory`, `Closed`. Cost: a look at
+    /// every layout defined so far.
     pub fn define_layout(&mut self, fixed: Words, element: Words) -> Result<LayoutId, Error> {
         self.check_open()?;
-        self.layouts.define(&mut self.supply, Shape::new(fixed, element)?)
+        let shape = Shape::new(fixed, element)?;
+        if let Ok(layout) = self.layouts.define(&mut self.supply, shape) {
+            return Ok(layout);
+        }
+        self.collect_keeping(Cause::Space, NOTHING);
+        self.layouts.define(&mut self.supply, shape)
     }
 
     /// Allocates a zeroed object: of `length` bytes for [`layout::LEAF`] and
@@ -380,12 +386,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             overflowed: false,
         };
         for index in self.roots.indexes() {
-            marker.visit(self.roots.word(&marker.supply.memory, index));
+            marker.mark_root(self.roots.word(&marker.supply.memory, index));
         }
         for position in 0..self.pins.length() {
-            marker.visit(self.pins.object(&marker.supply.memory, position));
+            marker.mark_root(self.pins.object(&marker.supply.memory, position));
         }
-        in_flight(&mut |reference| marker.visit(reference));
+        in_flight(&mut |reference| marker.mark_root(reference));
         marker.finish(&self.blocks);
     }
 

@@ -62,9 +62,10 @@ impl MarkStack {
         (self.length + count) * WORD_BYTES <= self.words.size_bytes
     }
 
-    /// Makes sure of `count` free words, growing if need be.
+    /// Makes sure of `count` free words, growing by an eighth at least: a stack
+    /// that grew by a word at a time would be copied at each.
     fn make_room<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
-        self.words.reserve(supply, (self.length + count) * WORD_BYTES)
+        self.words.reserve(supply, (self.length + self.length / 8 + count) * WORD_BYTES)
     }
 
     #[inline(always)]
@@ -129,9 +130,18 @@ pub struct Marker<'a, M> {
 }
 
 impl<M: Memory> Marker<'_, M> {
+    /// Marks what a root names, and what that reaches. The stack is empty before
+    /// and after, so the root itself always fits: an overflow only ever leaves out
+    /// what a marked object refers to.
+    #[inline(never)]
+    pub fn mark_root(&mut self, address: Reference) {
+        self.visit(address);
+        self.drain();
+    }
+
     /// Marks the object at an address, if there is an unmarked one.
     #[inline(never)]
-    pub fn visit(&mut self, address: Reference) {
+    fn visit(&mut self, address: Reference) {
         let mut stack = *self.stack;
         self.visit_with(self.near, &mut stack, address);
         *self.stack = stack;
@@ -159,9 +169,9 @@ impl<M: Memory> Marker<'_, M> {
         self.visit(word);
     }
 
-    /// Traces until nothing reachable is unmarked, then shrinks the stack.
+    /// After the roots: traces until nothing reachable is unmarked, then shrinks
+    /// the stack.
     pub fn finish(&mut self, blocks: &Blocks) {
-        self.drain();
         while self.overflowed {
             self.overflowed = false;
             self.trace_marked_again(blocks);

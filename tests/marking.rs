@@ -164,3 +164,53 @@ fn marking_at_the_heap_limit() {
     assert_eq!(list_length(&heap, heap.root(0).unwrap()), length - length / 2);
     assert_eq!(heap.verify(), None);
 }
+
+/// More roots, each of an object with references, than the mark stack has room
+/// for, while it may not grow: as pushed roots, and as pins.
+#[test]
+fn many_roots_while_the_mark_stack_may_not_grow() {
+    const ROOTS: u32 = 10_000;
+    let mut heap = heap(Options::DEFAULT);
+    let node = node(&mut heap);
+    let objects: Vec<_> = (0..2 * ROOTS)
+        .map(|number| {
+            let object = heap.create(node, 0, &[0, number]).unwrap();
+            if number % 2 == 0 {
+                heap.push(object).unwrap();
+            } else {
+                heap.pin(object).unwrap();
+            }
+            object
+        })
+        .collect();
+    heap.memory_mut().refuse_growth_after(Some(0));
+    heap.collect().unwrap();
+    heap.collect().unwrap();
+    for (number, &object) in (0..).zip(&objects) {
+        assert_eq!(heap.get(object, 1), Ok(number));
+    }
+    assert_eq!(heap.verify(), None);
+}
+
+/// The same for what an operation holds itself while it collects.
+#[test]
+fn many_references_in_flight_while_the_mark_stack_may_not_grow() {
+    const OBJECTS: u32 = 10_000;
+    let mut heap = heap(Options { stress: 2 * OBJECTS, ..Options::DEFAULT });
+    let (node, array) = (node(&mut heap), array(&mut heap));
+    heap.collect().unwrap();
+    for _ in 0..OBJECTS - 1 {
+        heap.allocate(layout::LEAF, 8).unwrap();
+    }
+    let objects: Vec<_> =
+        (0..OBJECTS).map(|number| heap.create(node, 0, &[0, number]).unwrap()).collect();
+    heap.memory_mut().refuse_growth_after(Some(0));
+    let before = heap.statistics().collections;
+    let all = heap.create(array, OBJECTS, &objects).unwrap();
+    assert_eq!(heap.statistics().collections, before + 1);
+    for index in 0..OBJECTS {
+        assert_eq!(heap.get(heap.get(all, index).unwrap(), 1), Ok(index));
+    }
+    heap.push(all).unwrap();
+    assert_eq!(heap.verify(), None);
+}

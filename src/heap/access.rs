@@ -77,13 +77,13 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// `objects`, from the first on, as fit in `most_words`; for one at least.
     pub fn measure_objects(&self, objects: &[Reference], most_words: u32) -> Result<usize, Error> {
         self.check_open()?;
-        let mut words = 0;
+        let mut words: u32 = 0;
         for &object in objects {
             let more = 1 + self.size_of_found(self.find(object)?) / WORD_BYTES;
-            if words > 0 && words + more > most_words {
-                break;
+            match words.checked_add(more) {
+                Some(sum) if words == 0 || sum <= most_words => words = sum,
+                _ => break,
             }
-            words += more;
         }
         Ok(words as usize)
     }
@@ -163,10 +163,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             let found = self.check_words(object, index, 1)?.0;
             self.check_store(found, object, index, value)?;
         }
-        for (object, index, value) in stores {
-            self.supply.memory.store_u32(object + index * WORD_BYTES, value);
-        }
-        Ok(())
+        // Each is checked again: an iterator may give something else the second time.
+        stores.into_iter().try_for_each(|(object, index, value)| self.set(object, index, value))
     }
 
     /// Allocates an object and writes its first words. The references among them

@@ -4,7 +4,7 @@
 use super::Heap;
 use crate::error::Error;
 use crate::memory::Memory;
-use crate::observer::Observer;
+use crate::observer::{Cause, Observer};
 use crate::units::Reference;
 
 impl<M: Memory, O: Observer> Heap<M, O> {
@@ -83,10 +83,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Pins an object: it lives until it has been unpinned as often. Gives the
-    /// number of its pins. Errors: `InvalidRef`, `OutOfMemory`.
+    /// number of its pins. May collect, where memory is short; the object is kept.
+    /// Errors: `InvalidRef`, `OutOfMemory`.
     pub fn pin(&mut self, object: Reference) -> Result<u32, Error> {
         self.check_open()?;
         self.find(object)?;
+        if let Ok(count) = self.pins.pin(&mut self.supply, object) {
+            return Ok(count);
+        }
+        self.collect_keeping(Cause::Space, &|visit| visit(object));
         self.pins.pin(&mut self.supply, object)
     }
 

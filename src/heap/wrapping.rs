@@ -8,7 +8,7 @@
 //! collection: the host pays for those, and the heap's own size does not show it.
 
 use super::access::Object;
-use super::{Heap, NOTHING};
+use super::{Heap, InFlight, NOTHING};
 use crate::error::Error;
 use crate::layout;
 use crate::memory::Memory;
@@ -39,6 +39,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if self.is_collection_due(1, u64::from(weight_bytes)) {
             self.collect_with_wrapper_in_flight(wrapper);
         }
+        if let Err(Error::OutOfMemory { .. }) = self.make_room(1) {
+            self.collect_with_wrapper_in_flight(wrapper);
+        }
         self.make_room(1)?;
         self.add_entry(Registration { wrapper, kind, handle, weight_bytes });
         Ok(())
@@ -48,22 +51,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// meanwhile. May collect. Errors: as [`register`](Self::register).
     pub fn register_many(
         &mut self,
-        registrations: impl ExactSizeIterator<Item = Registration> + Clone,
+        registrations: impl Iterator<Item = Registration> + Clone,
     ) -> Result<(), Error> {
         self.check_open()?;
-        self.mark_as_wrappers(registrations.clone())?;
+        let count = self.mark_as_wrappers(registrations.clone())?;
         // The wrapper bits are set already, to find doubles; entries follow at once
         // or the bits go again. A collection looks at entries, not at bits.
-        let count = u32::try_from(registrations.len()).unwrap_or(u32::MAX);
         let weight = registrations.clone().map(|entry| u64::from(entry.weight_bytes)).sum();
-        if self.is_collection_due(count, weight) {
-            let in_flight = |visit: &mut dyn FnMut(Reference)| {
-                registrations.clone().for_each(|entry| visit(entry.wrapper));
-            };
-            self.collect_keeping(Cause::Handles, &in_flight);
-        }
-        let room = self.make_room(count);
-        for registration in registrations {
+        let in_flight = |visit: &mut dyn FnMut(Reference)| {
+            registrations.clone().for_each(|entry| visit(entry.wrapper));
+        };
+        let room = self.make_room_keeping(count, weight, &in_flight);
+        for registration in registrations.take(count as usize) {
             self.set_wrapper_bit(registration.wrapper, false);
             if room.is_ok() {
                 self.add_entry(registration);
@@ -103,10 +102,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
         let count = u32::try_from(handles.len()).unwrap_or(u32::MAX);
         let weight = u64::from(count) * u64::from(weight_bytes);
-        if self.is_collection_due(count, weight) {
-            self.collect_keeping(Cause::Handles, NOTHING);
-        }
-        self.make_room(count)?;
+        self.make_room_keeping(count, weight, NOTHING)?;
         for (index, &handle) in handles.iter().enumerate() {
             // A collection in here keeps the wrappers made so far.
             let made = &into[..index];
@@ -202,6 +198,23 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.roots.pop_in_flight();
     }
 
+    /// Makes room for many, collecting where that is due or memory is short.
+    #[inline(never)]
+    fn make_room_keeping(
+        &mut self,
+        count: u32,
+        weight_bytes: u64,
+        in_flight: InFlight<'_>,
+    ) -> Result<(), Error> {
+        if self.is_collection_due(count, weight_bytes) {
+            self.collect_keeping(Cause::Handles, in_flight);
+        }
+        if let Err(Error::OutOfMemory { .. }) = self.make_room(count) {
+            self.collect_keeping(Cause::Space, in_flight);
+        }
+        self.make_room(count)
+    }
+
     #[inline(never)]
     fn make_room(&mut self, count: u32) -> Result<(), Error> {
         if count == 1 && self.wrap_table.is_ready() {
@@ -218,21 +231,24 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.weight_since += u64::from(registration.weight_bytes);
     }
 
-    /// Sets the wrapper bits of all, or of none where one has it already.
+    /// Sets the wrapper bits of all, or of none where one has it already. Gives
+    /// their number.
     fn mark_as_wrappers(
         &mut self,
-        registrations: impl ExactSizeIterator<Item = Registration> + Clone,
-    ) -> Result<(), Error> {
-        for (index, registration) in registrations.clone().enumerate() {
+        registrations: impl Iterator<Item = Registration> + Clone,
+    ) -> Result<u32, Error> {
+        let mut count = 0;
+        for registration in registrations.clone() {
             if let Err(error) = self.check_unregistered(registration.wrapper) {
-                for marked in registrations.take(index) {
+                for marked in registrations.take(count as usize) {
                     self.set_wrapper_bit(marked.wrapper, false);
                 }
                 return Err(error);
             }
             self.set_wrapper_bit(registration.wrapper, true);
+            count += 1;
         }
-        Ok(())
+        Ok(count)
     }
 
     #[inline]
