@@ -351,6 +351,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.release_dead_wrappers();
         self.large.sweep(&mut self.supply, self.live);
         self.blocks.begin_sweep(&mut self.supply);
+        if cause == Cause::Space {
+            // What the mark stack and the tables gave back may be pages again.
+            self.supply.memory.settle();
+        }
         self.wrap_table.relieve(&mut self.supply);
         self.note_collection(cause);
         self.observer.ended(Collection {

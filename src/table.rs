@@ -2,8 +2,8 @@
 //!
 //! The first word of a record is its key, an object's address; the other three
 //! are its owner's. Beside the records stands an open-addressing index with
-//! linear probing [knuth3 §6.4], at most half full. Order is by insertion, and
-//! changes only where a record is removed.
+//! linear probing [knuth3 §6.4], at most half full. Order is by insertion until a
+//! record is removed or the table sorted.
 //!
 //! Invariants: keys are distinct and not 0; the index has exactly one slot for
 //! each record; a growth that is refused changes nothing.

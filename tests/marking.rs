@@ -6,12 +6,13 @@ use common::{array, heap, node};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Heap, Options, Reference, layout};
 
-/// Collects twice: with memory to spare, and with every growth refused.
+/// Collects twice: with no memory to be had at all, and with memory to spare.
 fn collect_both_ways(heap: &mut Heap<ModelMemory>) {
+    heap.memory_mut().set_exhausted(true);
     heap.collect().unwrap();
-    heap.memory_mut().refuse_growth_after(Some(0));
+    heap.memory_mut().set_exhausted(false);
+    assert_eq!(heap.verify(), None);
     heap.collect().unwrap();
-    heap.memory_mut().refuse_growth_after(None);
     assert_eq!(heap.verify(), None);
 }
 
@@ -125,7 +126,7 @@ fn a_heap_that_needs_a_large_mark_stack_which_is_refused() {
     }
     // From now on only the first array is rooted.
     heap.set_root(0, objects[0]).unwrap();
-    heap.memory_mut().refuse_growth_after(Some(0));
+    heap.memory_mut().set_exhausted(true);
     heap.collect().unwrap();
     heap.collect().unwrap();
     assert!(objects.iter().all(|&object| heap.is_object(object)));
@@ -183,7 +184,7 @@ fn many_roots_while_the_mark_stack_may_not_grow() {
             object
         })
         .collect();
-    heap.memory_mut().refuse_growth_after(Some(0));
+    heap.memory_mut().set_exhausted(true);
     heap.collect().unwrap();
     heap.collect().unwrap();
     for (number, &object) in (0..).zip(&objects) {
@@ -204,13 +205,67 @@ fn many_references_in_flight_while_the_mark_stack_may_not_grow() {
     }
     let objects: Vec<_> =
         (0..OBJECTS).map(|number| heap.create(node, 0, &[0, number]).unwrap()).collect();
-    heap.memory_mut().refuse_growth_after(Some(0));
     let before = heap.statistics().collections;
+    heap.memory_mut().set_exhausted(true);
+    // The collection comes first; then there is no memory for so large an object.
+    assert!(heap.create(array, OBJECTS, &objects).is_err());
+    assert!(heap.statistics().collections > before);
+    assert_eq!(heap.verify(), None);
+    for (number, &object) in (0..).zip(&objects) {
+        assert_eq!(heap.get(object, 1), Ok(number), "what was in flight is gone");
+    }
+    heap.memory_mut().set_exhausted(false);
     let all = heap.create(array, OBJECTS, &objects).unwrap();
-    assert_eq!(heap.statistics().collections, before + 1);
     for index in 0..OBJECTS {
         assert_eq!(heap.get(heap.get(all, index).unwrap(), 1), Ok(index));
     }
     heap.push(all).unwrap();
     assert_eq!(heap.verify(), None);
+}
+
+/// An array of references to large objects, each of which refers to others: large
+/// objects that do not fit on the mark stack are not lost.
+#[test]
+fn many_large_objects_while_the_mark_stack_may_not_grow() {
+    const LARGE: u32 = 1_800;
+    let mut heap = heap(Options::DEFAULT);
+    let (node, array) = (node(&mut heap), array(&mut heap));
+    let all = heap.allocate(array, LARGE).unwrap();
+    heap.push(all).unwrap();
+    for index in 0..LARGE {
+        let large = heap.allocate(array, 2_100).unwrap();
+        heap.set(all, index, large).unwrap();
+        let child = heap.create(node, 0, &[0, index]).unwrap();
+        heap.set(large, 2_099, child).unwrap();
+    }
+    collect_both_ways(&mut heap);
+    for index in 0..LARGE {
+        let child = heap.get(heap.get(all, index).unwrap(), 2_099).unwrap();
+        assert_eq!(heap.get(child, 1), Ok(index));
+    }
+}
+
+/// A large object comes off a nearly full mark stack, and most of what it refers
+/// to does not fit: it must be traced again.
+#[test]
+fn a_large_object_is_traced_again_when_the_mark_stack_was_full() {
+    const SMALL: u32 = 2_040;
+    let mut heap = heap(Options::DEFAULT);
+    let (node, array) = (node(&mut heap), array(&mut heap));
+    let all = heap.allocate(array, SMALL + 1).unwrap();
+    heap.push(all).unwrap();
+    for index in 0..SMALL {
+        let object = heap.create(node, 0, &[0, index]).unwrap();
+        heap.set(all, index, object).unwrap();
+    }
+    let large = heap.allocate(array, 3_000).unwrap();
+    heap.set(all, SMALL, large).unwrap();
+    for index in 0..3_000 {
+        let object = heap.create(node, 0, &[0, index]).unwrap();
+        heap.set(large, index, object).unwrap();
+    }
+    collect_both_ways(&mut heap);
+    for index in 0..3_000 {
+        assert_eq!(heap.get(heap.get(large, index).unwrap(), 1), Ok(index));
+    }
 }

@@ -227,7 +227,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     fn add_entry(&mut self, registration: Registration) {
         self.set_wrapper_bit(registration.wrapper, true);
         self.wrap_table.push(&mut self.supply.memory, registration);
-        self.handles_since += 1;
+        self.handles_since = self.handles_since.saturating_add(1);
         self.weight_since += u64::from(registration.weight_bytes);
     }
 

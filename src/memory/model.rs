@@ -1,8 +1,9 @@
 //! Memory in a `Vec<u8>`, for native programs, tests and fuzzing.
 //!
-//! It behaves as linear memory does, and is stricter: every access is checked
-//! against what was taken (in debug builds), other growers can be played (gaps
-//! between pages), and growth can be refused at any moment.
+//! It behaves as linear memory does, and is stricter: every access is in bounds and
+//! (in debug builds) aligned and not below the first page that can be taken; what
+//! is taken or given back is filled with a pattern; other growers can be played
+//! (gaps between pages), and growth, or all taking, can be refused at any moment.
 
 extern crate alloc;
 
@@ -28,6 +29,8 @@ pub struct ModelMemory {
     growths: u64,
     /// Pages that another grower takes before each of our growths.
     gap_pages: u32,
+    /// Whether nothing at all can be taken.
+    exhausted: bool,
 }
 
 impl ModelMemory {
@@ -54,6 +57,11 @@ impl ModelMemory {
     /// After `growths` more growths, memory refuses to grow; none: never.
     pub fn refuse_growth_after(&mut self, growths: Option<u64>) {
         self.growths_left = growths;
+    }
+
+    /// While this is set, nothing can be taken, not even what was given back.
+    pub fn set_exhausted(&mut self, exhausted: bool) {
+        self.exhausted = exhausted;
     }
 
     /// How often memory grew or was asked to.
@@ -193,6 +201,9 @@ impl Memory for ModelMemory {
     }
 
     fn take_pages(&mut self, pages: u32) -> Option<Pages> {
+        if self.exhausted {
+            return None;
+        }
         if let Some(first) = self.free_run(pages) {
             for page in first..first + pages {
                 self.free_pages.remove(&page);
@@ -213,6 +224,9 @@ impl Memory for ModelMemory {
     }
 
     fn take_bytes(&mut self, size_bytes: u32) -> Option<u32> {
+        if self.exhausted {
+            return None;
+        }
         let size = rounded(size_bytes)?;
         let fit = self.free_ranges.iter().find(|&(_, &length)| length >= size);
         let (address, length) = match fit {
