@@ -37,7 +37,7 @@ Commands:
 `cargo xtask COMMAND --help` says more of each.
 
 Needs rustup's stable toolchain and, for documents from npm and for jco, Node 20
-with npm. The first build takes about 10 minutes on two cores, most of it for
+with npm. The first run takes about 12 minutes on two cores, most of it for
 wasmtime; later ones take seconds.
 ";
 

@@ -107,7 +107,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
 
 /// Builds what the run needs and runs it: the host's report and exit code.
 fn run_ledger(workspace: &Workspace, options: &Options) -> Result<(Value, Option<i32>)> {
-    announce_first_build(workspace);
+    announce_first_build(workspace, "about 12 minutes");
     build::build(workspace)?;
     let mut host = prepare_host(workspace, options)?;
     let document = options.document.clone().unwrap_or_else(|| npm::default_document(workspace));
@@ -121,12 +121,12 @@ fn run_ledger(workspace: &Workspace, options: &Options) -> Result<(Value, Option
 }
 
 /// Says how long the first build takes, before it begins.
-pub fn announce_first_build(workspace: &Workspace) {
+pub fn announce_first_build(workspace: &Workspace, duration: &str) {
     if !workspace.tool("tether-runner").exists() {
-        progress(
-            "the first run builds everything, wasmtime too: about 10 minutes on two cores; \
-             later runs start in seconds",
-        );
+        progress(&format!(
+            "the first time builds everything, wasmtime too: {duration} on two cores; after that \
+             only what has changed"
+        ));
     }
 }
 

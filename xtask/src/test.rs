@@ -23,7 +23,7 @@ In this order:
   4. the tests of the build tools, the ledger and the collector, natively
   5. the tests on the hosts, wasmtime and both versions of jco
 
-The first time takes about 20 minutes on two cores, later ones a few.
+The first time takes about 25 minutes on two cores, later ones a few.
 
 Options:
   -h, --help    print this
@@ -41,7 +41,7 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
         };
     }
     let workspace = Workspace::find();
-    announce_first_build(&workspace);
+    announce_first_build(&workspace, "about 25 minutes");
     check::all(&workspace)?;
     build::build_and_check(&workspace)?;
     build_runner(&workspace)?;
