@@ -91,7 +91,10 @@ fn take_place() -> Option<&'static mut Option<ComponentHeap>> {
         DOOR.refusal.set(Error::Busy);
         return None;
     }
-    #[expect(unsafe_code, reason = "the flag is what a RefCell would have, with less code in each export")]
+    #[expect(
+        unsafe_code,
+        reason = "the flag is what a RefCell would have, with less code in each export"
+    )]
     // SAFETY: the flag was down, so no other reference is alive; it stays up until
     // `leave`, after which no caller uses this one.
     Some(unsafe { &mut *DOOR.heap.get() })
