@@ -2,22 +2,25 @@
 
 use crate::error::{Error, OptionName};
 
-/// When the heap collects instead of growing: how much may be allocated after a
-/// collection that left `live` bytes before the next one is due.
+/// When the heap collects instead of growing: how large it may become after a
+/// collection that left `live` bytes. It never collects for space below
+/// [`Sizing::FLOOR_BYTES`], except where the sizing is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizing {
-    /// So many bytes, whatever is live.
+    /// `1.4 · live` more, but at most `4.9 · √(live · 1 MiB)`: the less, in
+    /// proportion, the more is live, because then it is memory that is dear.
+    Balanced,
+    /// So many bytes more, whatever is live.
     Fixed {
         /// Bytes between collections.
         budget_bytes: u32,
     },
-    /// `live · percent / 100`, and never less than [`Sizing::FLOOR_BYTES`].
+    /// `live · percent / 100` more.
     Factor {
         /// Percent of what is live.
         percent: u32,
     },
-    /// `percent / 100 · √(live · 1 MiB)`, and never less than the floor
-    /// ([optimal-limits]).
+    /// `percent / 100 · √(live · 1 MiB)` more ([optimal-limits]).
     SquareRoot {
         /// The constant before the root, in percent.
         percent: u32,
@@ -25,20 +28,22 @@ pub enum Sizing {
 }
 
 impl Sizing {
-    /// The least that is allocated between two collections for lack of space.
+    /// The size below which a heap grows without collecting.
     pub const FLOOR_BYTES: u64 = 4 << 20;
 
-    /// How many bytes may be allocated when `live_bytes` are live.
-    pub fn budget_bytes(self, live_bytes: u32) -> u64 {
+    /// The size at which a heap with so many live bytes collects.
+    pub fn limit_bytes(self, live_bytes: u32) -> u64 {
         let product = |factor: u32, percent: u32| u64::from(factor) * u64::from(percent) / 100;
+        // √(live · 1 MiB) = √live · 1 KiB
+        let root = |percent| product(square_root(live_bytes) << 10, percent);
+        let live = u64::from(live_bytes);
         match self {
-            Sizing::Fixed { budget_bytes } => u64::from(budget_bytes),
-            Sizing::Factor { percent } => Self::FLOOR_BYTES.max(product(live_bytes, percent)),
-            Sizing::SquareRoot { percent } => {
-                // √(live · 1 MiB) = √live · 1 KiB
-                Self::FLOOR_BYTES.max(product(square_root(live_bytes) << 10, percent))
-            }
+            Sizing::Fixed { budget_bytes } => return live + u64::from(budget_bytes),
+            Sizing::Balanced => live + product(live_bytes, 140).min(root(490)),
+            Sizing::Factor { percent } => live + product(live_bytes, percent),
+            Sizing::SquareRoot { percent } => live + root(percent),
         }
+        .max(Self::FLOOR_BYTES)
     }
 }
 
@@ -90,7 +95,7 @@ impl Options {
         wrap_limit: 4_096,
         handle_floor: 4_096,
         weight_floor_bytes: 64 << 20,
-        sizing: Sizing::Factor { percent: 100 },
+        sizing: Sizing::Balanced,
         #[cfg(feature = "interior-pointers")]
         interior_pointers: false,
         stress: 0,

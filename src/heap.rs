@@ -1,17 +1,20 @@
 //! The heap: allocation, and the sequence of a collection.
 //!
 //! [`Heap`] owns the spaces, the roots and the wrap table, and is the crate's
-//! door. This file has its life from `new` to `close`, allocation and
-//! collection; what else it does stands in the modules below.
+//! door. This file has its life from `new` to `close`, and collection; what else
+//! it does stands in the modules below.
 //!
 //! Between operations the heap is consistent: every live object has the *live*
 //! colour, and `verify` finds nothing. Collections run only inside operations
 //! that say so.
 
 mod access;
+mod allocation;
 mod build;
 mod inspect;
 mod rooting;
+#[cfg(feature = "core")]
+mod window;
 mod wrapping;
 
 #[cfg(test)]
@@ -19,25 +22,25 @@ mod tests;
 
 pub use build::BuildError;
 pub use inspect::Statistics;
+#[cfg(feature = "core")]
+pub use window::Window;
 
 use crate::blocks::Blocks;
 use crate::config::Options;
 use crate::error::Error;
 use crate::large::LargeObjects;
-use crate::layout::{self, LayoutId, Layouts, Shape, Words};
+use crate::layout::{LayoutId, Layouts, Shape, Words};
 use crate::mark::{MarkStack, Marker, Near};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
-use crate::metadata::{
-    self, COLOUR_A, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT, START, TRACED,
-};
+use crate::metadata::{COLOUR_A, START};
 use crate::observer::{Cause, Collection, Observer, Silent};
 use crate::pins::Pins;
+#[cfg(feature = "interior-pointers")]
+use crate::ranges::Ranges;
 use crate::roots::Roots;
 use crate::table::RECORD_BYTES;
-use crate::units::{
-    GRANULE_BYTES, LARGEST_BLOCK_OBJECT_BYTES, Reference, WORD_BYTES, object_bytes,
-};
+use crate::units::{Reference, WORD_BYTES};
 use crate::wrap_table::WrapTable;
 
 /// A garbage-collected heap over a memory.
@@ -53,6 +56,8 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     large: LargeObjects,
     roots: Roots,
     pins: Pins,
+    #[cfg(feature = "interior-pointers")]
+    ranges: Ranges,
     wrap_table: WrapTable,
     mark_stack: MarkStack,
     /// The colour of every live object.
@@ -60,11 +65,10 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     closed: bool,
     collections: u32,
     collections_for_handles: u32,
-    /// Handles and weight registered since the last collection, and live after it.
-    handles_since: u32,
-    handles_live: u32,
-    weight_since: u64,
-    weight_live: u64,
+    /// Handles and weight that may be registered before the next collection: as much
+    /// as was live after the last one, and as the options' floors.
+    handles_left: u32,
+    weight_left: u64,
     /// Operations until the next collection, where `stress` is set.
     stress_left: u32,
 }
@@ -89,6 +93,11 @@ impl<M: Memory> Heap<M> {
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// A heap whose collections are watched.
     pub fn with_observer(memory: M, options: Options, observer: O) -> Result<Self, Error> {
+        let roots = Roots::new(options.root_capacity);
+        Heap::with_roots(memory, options, observer, roots)
+    }
+
+    fn with_roots(memory: M, options: Options, observer: O, roots: Roots) -> Result<Self, Error> {
         options.check()?;
         let mut heap = Heap {
             supply: Supply::new(memory, options.heap_limit_bytes),
@@ -97,18 +106,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             layouts: Layouts::new(),
             blocks: Blocks::new(),
             large: LargeObjects::new(),
-            roots: Roots::new(options.root_capacity),
+            roots,
             pins: Pins::new(),
+            #[cfg(feature = "interior-pointers")]
+            ranges: Ranges::new(),
             wrap_table: WrapTable::new(options.wrap_capacity, options.wrap_limit),
             mark_stack: MarkStack::new(),
             live: COLOUR_A,
             closed: false,
             collections: 0,
             collections_for_handles: 0,
-            handles_since: 0,
-            handles_live: 0,
-            weight_since: 0,
-            weight_live: 0,
+            handles_left: options.handle_floor,
+            weight_left: u64::from(options.weight_floor_bytes),
             stress_left: options.stress,
         };
         let taken = heap.roots.take_memory(&mut heap.supply)
@@ -140,18 +149,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.layouts.define(&mut self.supply, shape)
     }
 
-    /// Allocates a zeroed object: of `length` bytes for [`layout::LEAF`] and
-    /// [`layout::CONSERVATIVE`], of `length` elements for a defined layout.
-    ///
-    /// May collect. Errors: `OutOfMemory`, `InvalidLayout`, `Closed`, and, in a
-    /// scope, `RootStackFull`. Cost: a bump and some bytes of metadata; now and
-    /// then the sweep to the next hole.
-    #[inline]
-    pub fn allocate(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
-        self.check_open()?;
-        self.allocate_keeping(layout, length, NOTHING)
-    }
-
     /// Collects now.
     ///
     /// Cost: proportional to the live objects, and one byte read for each
@@ -179,6 +176,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     fn release_memory(&mut self) {
         self.roots.release(&mut self.supply);
         self.pins.release(&mut self.supply);
+        #[cfg(feature = "interior-pointers")]
+        self.ranges.release(&mut self.supply);
         self.blocks.release(&mut self.supply);
         self.large.release(&mut self.supply);
         self.layouts.release(&mut self.supply);
@@ -205,129 +204,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline]
     fn check_open(&self) -> Result<(), Error> {
         if self.closed { Err(Error::Closed) } else { Ok(()) }
-    }
-
-    // ---- Allocation ----
-
-    #[inline(never)]
-    fn allocate_keeping(
-        &mut self,
-        layout: LayoutId,
-        length: u32,
-        in_flight: InFlight<'_>,
-    ) -> Result<Reference, Error> {
-        let (shape, size_bytes) = self.measure(layout, length)?;
-        let scoped = self.roots.scope_depth() > 0;
-        if scoped {
-            self.roots.check_room(1)?;
-        }
-        self.stress(in_flight);
-        let address = if size_bytes <= LARGEST_BLOCK_OBJECT_BYTES {
-            let address = match self.blocks.bump(size_bytes) {
-                Some(address) => address,
-                None => self
-                    .refill(size_bytes, in_flight)
-                    .ok_or(Error::OutOfMemory { needed_bytes: size_bytes })?,
-            };
-            self.write_metadata(address, size_bytes, layout, shape);
-            address
-        } else {
-            self.allocate_large(size_bytes, layout, shape, in_flight)
-                .ok_or(Error::OutOfMemory { needed_bytes: size_bytes })?
-        };
-        if scoped {
-            self.roots.push_scoped(&mut self.supply.memory, address);
-        }
-        Ok(address)
-    }
-
-    /// The shape of an object to be, and its size in bytes, rounded up.
-    #[inline]
-    fn measure(&self, layout: LayoutId, length: u32) -> Result<(Shape, u32), Error> {
-        let (shape, bytes) = match layout {
-            layout::LEAF | layout::CONSERVATIVE => (Shape::LEAF, u64::from(length)),
-            _ => {
-                let shape = self.layouts.shape(&self.supply.memory, layout)?;
-                let bytes = shape.bytes(length).ok_or(Error::InvalidLayout { layout })?;
-                (shape, bytes)
-            }
-        };
-        let needed_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let size_bytes = object_bytes(bytes).ok_or(Error::OutOfMemory { needed_bytes })?;
-        Ok((shape, size_bytes))
-    }
-
-    /// Describes a new object in its metadata bytes, which are zero.
-    #[inline]
-    fn write_metadata(
-        &mut self,
-        address: Reference,
-        size_bytes: u32,
-        layout: LayoutId,
-        shape: Shape,
-    ) {
-        let memory = &mut self.supply.memory;
-        let start = metadata::metadata_of(address);
-        let last = start + size_bytes / GRANULE_BYTES - 1;
-        let mut first_byte = self.live;
-        if layout == layout::CONSERVATIVE {
-            first_byte |= TRACED | CONSERVATIVE;
-        } else if !shape.is_leaf() {
-            first_byte |= TRACED;
-            write_references(memory, start, last, shape);
-        }
-        let first_byte = first_byte | memory.load_u8(start);
-        memory.store_u8(start, first_byte);
-        let last_byte = memory.load_u8(last) | END;
-        memory.store_u8(last, last_byte);
-    }
-
-    /// Finds room for an object that the current hole cannot hold: in the next
-    /// hole, in a new block if the budget allows one, after a collection if not.
-    #[cold]
-    fn refill(&mut self, size_bytes: u32, in_flight: InFlight<'_>) -> Option<Reference> {
-        if self.blocks.next_hole(&mut self.supply.memory, size_bytes, self.live) {
-            return self.blocks.bump(size_bytes);
-        }
-        if self.is_budget_spent(0) || !self.blocks.take_block(&mut self.supply) {
-            self.collect_keeping(Cause::Space, in_flight);
-            let found = self.blocks.next_hole(&mut self.supply.memory, size_bytes, self.live)
-                || self.blocks.take_block(&mut self.supply);
-            if !found {
-                return None;
-            }
-        }
-        self.blocks.bump(size_bytes)
-    }
-
-    #[cold]
-    fn allocate_large(
-        &mut self,
-        size_bytes: u32,
-        layout: LayoutId,
-        shape: Shape,
-        in_flight: InFlight<'_>,
-    ) -> Option<Reference> {
-        // What holds no references is marked and not looked at.
-        let leaf = layout != layout::CONSERVATIVE && shape.is_leaf();
-        let layout = if leaf { layout::LEAF } else { layout };
-        if !self.is_budget_spent(size_bytes) {
-            let live = self.live;
-            if let Some(address) = self.large.allocate(&mut self.supply, size_bytes, layout, live) {
-                return Some(address);
-            }
-        }
-        self.collect_keeping(Cause::Space, in_flight);
-        self.large.allocate(&mut self.supply, size_bytes, layout, self.live)
-    }
-
-    /// Whether `more_bytes` would be more than may be allocated before the next
-    /// collection.
-    fn is_budget_spent(&self, more_bytes: u32) -> bool {
-        let claimed = self.blocks.claimed_bytes() + self.large.claimed_bytes();
-        let live = self.blocks.live_bytes() + self.large.live_bytes();
-        let live = u32::try_from(live).unwrap_or(u32::MAX);
-        claimed + u64::from(more_bytes) > self.options.sizing.budget_bytes(live)
     }
 
     /// Collects at every so many operations, where the option asks for that.
@@ -372,10 +248,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         // Every object must have the live colour now, or be gone: the other
         // colour is about to mean "live".
         let dead = START & !self.live;
-        self.blocks.finish_sweep(&mut self.supply.memory, dead);
+        self.blocks.finish_sweep(&mut self.supply.memory, self.live);
         #[cfg(feature = "interior-pointers")]
-        if self.options.interior_pointers {
-            self.large.sort(&mut self.supply.memory);
+        if self.options.interior_pointers || self.ranges.length() > 0 {
+            self.large.sort(&mut self.supply);
         }
         let unmarked = self.live;
         self.live = dead;
@@ -389,11 +265,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             interior_pointers: self.options.interior_pointers,
             overflowed: false,
         };
-        for index in self.roots.indexes() {
-            marker.mark_root(self.roots.word(&marker.supply.memory, index));
+        for indexes in self.roots.indexes() {
+            for index in indexes {
+                marker.mark_root(self.roots.word(&marker.supply.memory, index));
+            }
         }
         for position in 0..self.pins.length() {
             marker.mark_root(self.pins.object(&marker.supply.memory, position));
+        }
+        #[cfg(feature = "interior-pointers")]
+        for position in 0..self.ranges.length() {
+            let (from, to) = self.ranges.range(&marker.supply.memory, position);
+            marker.mark_range(from, to);
         }
         in_flight(&mut |reference| marker.mark_root(reference));
         marker.finish(&self.blocks);
@@ -418,27 +301,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if cause == Cause::Handles {
             self.collections_for_handles = self.collections_for_handles.saturating_add(1);
         }
-        self.handles_since = 0;
-        self.handles_live = self.wrap_table.length();
-        self.weight_since = 0;
-        self.weight_live = self.wrap_table.external_bytes();
+        self.handles_left = self.wrap_table.length().max(self.options.handle_floor);
+        let weight_floor = u64::from(self.options.weight_floor_bytes);
+        self.weight_left = self.wrap_table.external_bytes().max(weight_floor);
         self.stress_left = self.options.stress;
-    }
-}
-
-/// Sets the reference bits of an object's metadata bytes.
-#[inline]
-fn write_references<M: Memory>(memory: &mut M, start: u32, last: u32, shape: Shape) {
-    let mut index = 0;
-    let fixed_end = shape.fixed_words();
-    for at in start..=last {
-        if index >= fixed_end && shape.elements_are_references() {
-            // The rest is references, to the end and the padding behind it.
-            return memory.fill(at, last + 1 - at, REFERENCE_0 | REFERENCE_1);
-        }
-        let pair =
-            u8::from(shape.is_reference(index)) | u8::from(shape.is_reference(index + 1)) << 1;
-        memory.store_u8(at, pair << REFERENCE_SHIFT);
-        index += 2;
     }
 }

@@ -11,12 +11,44 @@ use crate::layout::LayoutId;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{START, WRAPPER};
-use crate::table::Table;
-use crate::units::Reference;
+use crate::table::{Record, Table};
+use crate::units::{GRANULE_BYTES, Reference};
 
 const SIZE: u32 = 1;
 const LAYOUT: u32 = 2;
+/// Colour and wrapper bit, as in a start byte; then, from bit 8 on, the logarithm
+/// of the alignment, and from bit 16 on how far the object is from its range's start.
 const FLAGS: u32 = 3;
+
+/// A large object to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewLarge {
+    /// Its size, a multiple of 8.
+    pub size_bytes: u32,
+    /// Its layout.
+    pub layout: LayoutId,
+    /// A power of two, from 8 to 4,096.
+    pub alignment: u32,
+    /// Whether its content must be zero.
+    pub zeroed: bool,
+    /// Its colour.
+    pub colour: u8,
+}
+
+/// What a range has beyond its object, so that an aligned place is in it.
+fn slack_bytes(alignment: u32) -> u32 {
+    alignment - GRANULE_BYTES
+}
+
+/// The range that an object of the table is in: its address and size. A component
+/// has no aligned ones.
+fn range_of(record: Record) -> (u32, u32) {
+    let [address, size_bytes, _, flags] = record;
+    if cfg!(feature = "component") {
+        return (address, size_bytes);
+    }
+    (address - (flags >> 16), size_bytes + slack_bytes(1 << (flags >> 8 & 0xff)))
+}
 
 /// The large objects.
 #[derive(Debug)]
@@ -45,27 +77,33 @@ impl LargeObjects {
         }
     }
 
-    /// Allocates a zeroed object in the given colour.
+    /// Allocates an object in the given colour.
     pub fn allocate<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
-        size_bytes: u32,
-        layout: LayoutId,
-        colour: u8,
+        new: NewLarge,
     ) -> Option<Reference> {
-        let length = self.table.length() + 1;
-        if !self.table.reserve(supply, length, length) {
+        let NewLarge { size_bytes, layout, alignment, zeroed, colour } = new;
+        if !self.table.reserve(supply, self.table.length() + 1) {
             return None;
         }
-        let address = supply.take_bytes(size_bytes)?;
-        let memory = &mut supply.memory;
-        memory.fill(address, size_bytes, 0);
-        self.table.push(memory, [address, size_bytes, layout, u32::from(colour)]);
+        let range_bytes = size_bytes + slack_bytes(alignment);
+        let range = supply.take_bytes(range_bytes)?;
+        // Every range is aligned to a granule.
+        let offset =
+            if alignment == GRANULE_BYTES { 0 } else { range.wrapping_neg() & (alignment - 1) };
+        let address = range + offset;
+        if zeroed {
+            supply.memory.fill(address, size_bytes, 0);
+        }
+        let flags = u32::from(colour) | alignment.ilog2() << 8 | offset << 16;
+        self.table.push(&mut supply.memory, [address, size_bytes, layout, flags]);
+        self.table.index_all(supply);
         self.lowest = self.lowest.min(address);
         self.highest = self.highest.max(address);
-        self.bytes += u64::from(size_bytes);
-        self.claimed_bytes += u64::from(size_bytes);
-        self.allocated_bytes += u64::from(size_bytes);
+        self.bytes += u64::from(range_bytes);
+        self.claimed_bytes += u64::from(range_bytes);
+        self.allocated_bytes += u64::from(range_bytes);
         Some(address)
     }
 
@@ -80,8 +118,9 @@ impl LargeObjects {
 
     /// Readies the space for [`find_inside`](Self::find_inside).
     #[cfg(feature = "interior-pointers")]
-    pub fn sort<M: Memory>(&mut self, memory: &mut M) {
-        self.table.sort(memory);
+    pub fn sort<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.table.sort(&mut supply.memory);
+        self.table.index_all(supply);
     }
 
     /// The object that an address lies in. The space was sorted, and nothing
@@ -111,11 +150,6 @@ impl LargeObjects {
     /// Bytes that the table takes.
     pub fn table_bytes(&self) -> u32 {
         self.table.size_bytes()
-    }
-
-    /// Bytes allocated since the last collection.
-    pub fn claimed_bytes(&self) -> u64 {
-        self.claimed_bytes
     }
 
     /// Bytes given to objects, ever.
@@ -150,15 +184,15 @@ impl LargeObjects {
     /// Gives an object another colour.
     #[inline]
     pub fn set_colour<M: Memory>(&self, memory: &mut M, position: u32, colour: u8) {
-        let flags = self.flags(memory, position) & !START | colour;
-        self.table.set_word(memory, position, FLAGS, u32::from(flags));
+        let flags = self.table.word(memory, position, FLAGS) & !u32::from(START);
+        self.table.set_word(memory, position, FLAGS, flags | u32::from(colour));
     }
 
     /// Notes that an object is a wrapper, or no longer.
     pub fn set_wrapper<M: Memory>(&self, memory: &mut M, position: u32, wrapper: bool) {
-        let bit = if wrapper { WRAPPER } else { 0 };
-        let flags = self.flags(memory, position) & !WRAPPER | bit;
-        self.table.set_word(memory, position, FLAGS, u32::from(flags));
+        let bit = if wrapper { u32::from(WRAPPER) } else { 0 };
+        let flags = self.table.word(memory, position, FLAGS) & !u32::from(WRAPPER);
+        self.table.set_word(memory, position, FLAGS, flags | bit);
     }
 
     /// Overwrites an object's size.
@@ -176,15 +210,16 @@ impl LargeObjects {
             if kept {
                 lowest = lowest.min(record[0]);
                 highest = highest.max(record[0]);
-                bytes += u64::from(record[SIZE as usize]);
+                bytes += u64::from(range_of(record).1);
             }
             kept
         });
         for position in self.table.length()..before {
-            let [address, size_bytes, ..] = self.table.record(&supply.memory, position);
-            supply.give_bytes(address, size_bytes);
+            let (range, range_bytes) = range_of(self.table.record(&supply.memory, position));
+            supply.give_bytes(range, range_bytes);
         }
         if self.table.length() < before {
+            self.table.index_all(supply);
             supply.memory.settle();
         }
         (self.lowest, self.highest, self.bytes) = (lowest, highest, bytes);
@@ -200,8 +235,10 @@ impl LargeObjects {
 
     /// The first position at which the table, or the sum of sizes, is not as it must be.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
-        let bytes: u64 =
-            (0..self.count()).map(|position| u64::from(self.size(memory, position))).sum();
+        let bytes: u64 = (0..self.count())
+            .map(|position| range_of(self.table.record(memory, position)).1)
+            .map(u64::from)
+            .sum();
         if bytes != self.bytes {
             return Some(self.count());
         }

@@ -7,8 +7,9 @@
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
+use crate::metadata::{self, TEMPLATE_GRANULES};
 use crate::region::Region;
-use crate::units::WORD_BYTES;
+use crate::units::{GRANULE_WORDS, WORD_BYTES};
 
 /// A layout's number: [`LEAF`], [`CONSERVATIVE`], or one from `define_layout`.
 pub type LayoutId = u32;
@@ -22,8 +23,8 @@ pub const CONSERVATIVE: LayoutId = 1;
 const FIRST_DEFINED: LayoutId = 2;
 /// The most words that either part of a layout may have.
 pub const MOST_WORDS: u32 = 64;
-/// Bytes of a layout in the table: the two bitmaps, then the two lengths.
-const ENTRY_BYTES: u32 = 24;
+/// Bytes of a layout in the table: the two bitmaps, the template, the two lengths.
+const ENTRY_BYTES: u32 = 32;
 /// The most layouts, so that the table's size stays in range.
 const MOST_LAYOUTS: u32 = 1 << 24;
 
@@ -61,11 +62,13 @@ pub struct Shape {
     fixed: u64,
     element_words: u32,
     element: u64,
+    template: u64,
 }
 
 impl Shape {
     /// The shape of an object without references.
-    pub const LEAF: Shape = Shape { fixed_words: 0, fixed: 0, element_words: 0, element: 0 };
+    pub const LEAF: Shape =
+        Shape { fixed_words: 0, fixed: 0, element_words: 0, element: 0, template: 0 };
 
     /// The shape of so many words, with a bit for each that is a reference.
     ///
@@ -75,12 +78,23 @@ impl Shape {
         if layout == 0 || layout > MOST_WORDS {
             return Err(Error::InvalidLayout { layout });
         }
+        let references = fixed.known_references();
+        let is_small = element.count == 0 && fixed.count <= TEMPLATE_GRANULES * GRANULE_WORDS;
+        let granules = fixed.count.div_ceil(GRANULE_WORDS);
         Ok(Shape {
             fixed_words: fixed.count,
-            fixed: fixed.known_references(),
+            fixed: references,
             element_words: element.count,
             element: element.known_references(),
+            template: if is_small { metadata::template(granules, references) } else { 0 },
         })
+    }
+
+    /// The metadata of an object of this shape, where it is small and of fixed
+    /// size; 0 where not.
+    #[inline]
+    pub fn template(self) -> u64 {
+        self.template
     }
 
     /// The size of an object with so many elements, in bytes, before rounding;
@@ -152,10 +166,11 @@ impl Layouts {
         }
         let at = self.table.address + self.count * ENTRY_BYTES;
         let memory = &mut supply.memory;
-        memory.write(at, &shape.fixed.to_le_bytes());
-        memory.write(at + 8, &shape.element.to_le_bytes());
-        memory.store_u32(at + 16, shape.fixed_words);
-        memory.store_u32(at + 20, shape.element_words);
+        memory.store_u64(at, shape.fixed);
+        memory.store_u64(at + 8, shape.element);
+        memory.store_u64(at + 16, shape.template);
+        memory.store_u32(at + 24, shape.fixed_words);
+        memory.store_u32(at + 28, shape.element_words);
         self.count += 1;
         Ok(FIRST_DEFINED + self.count - 1)
     }
@@ -175,8 +190,9 @@ impl Layouts {
         Shape {
             fixed: memory.load_u64(at),
             element: memory.load_u64(at + 8),
-            fixed_words: memory.load_u32(at + 16),
-            element_words: memory.load_u32(at + 20),
+            template: memory.load_u64(at + 16),
+            fixed_words: memory.load_u32(at + 24),
+            element_words: memory.load_u32(at + 28),
         }
     }
 

@@ -59,6 +59,8 @@ pub mod memory;
 mod metadata;
 mod observer;
 mod pins;
+#[cfg(feature = "interior-pointers")]
+mod ranges;
 mod region;
 mod roots;
 mod table;
@@ -66,11 +68,13 @@ mod units;
 mod verify;
 mod wrap_table;
 
-#[cfg(all(feature = "component", target_arch = "wasm32"))]
+#[cfg(target_arch = "wasm32")]
 mod door;
 
 pub use config::{Options, Sizing};
 pub use error::{Error, OptionName};
+#[cfg(feature = "core")]
+pub use heap::Window;
 pub use heap::{BuildError, Heap, Statistics};
 pub use layout::{LayoutId, Words};
 pub use observer::{Cause, Collection, Observer, Silent};

@@ -33,16 +33,21 @@ const PIECE_WORDS: u32 = 512;
 ///
 /// An entry is an object's address, or, for a large object of which a part is
 /// traced, two words: the index of the next word, then the address with bit 0 set.
+///
+/// The object to be traced next is kept out of it: along a list nothing is pushed
+/// and popped.
 #[derive(Clone, Copy, Debug)]
 pub struct MarkStack {
     words: Region,
     length: u32,
+    /// An object in a block, marked and to be traced; or 0.
+    next: Reference,
 }
 
 impl MarkStack {
     /// A stack that has no memory yet.
     pub const fn new() -> Self {
-        MarkStack { words: Region::EMPTY, length: 0 }
+        MarkStack { words: Region::EMPTY, length: 0, next: 0 }
     }
 
     /// Takes the least memory. Whether it could be had.
@@ -74,10 +79,19 @@ impl MarkStack {
         self.length += 1;
     }
 
+    /// The stack as addresses.
     #[inline(always)]
-    fn pop<M: Memory>(&mut self, memory: &M) -> Option<u32> {
-        self.length = self.length.checked_sub(1)?;
-        Some(memory.load_u32(self.words.address + self.length * WORD_BYTES))
+    fn hot(&self) -> Hot {
+        let base = self.words.address;
+        let end = base + (self.words.size_bytes & !(WORD_BYTES - 1));
+        Hot { base, top: base + self.length * WORD_BYTES, end, next: self.next }
+    }
+
+    /// Takes back what became of it.
+    #[inline(always)]
+    fn cool(&mut self, hot: Hot) {
+        self.length = (hot.top - hot.base) / WORD_BYTES;
+        self.next = hot.next;
     }
 
     /// Goes back to the least size, where that can be had.
@@ -98,8 +112,9 @@ impl MarkStack {
 }
 
 /// What the inner loop of marking needs for each reference. It is passed by value,
-/// the stack too, so that both stay in locals: a store to memory could otherwise
-/// have changed them, for all that the compiler knows.
+/// and so is [`Hot`], and neither to a function that is not inlined: so both stay in
+/// locals. A store to memory could otherwise have changed them, for all that the
+/// compiler knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Near {
     /// Which pages are blocks.
@@ -108,6 +123,15 @@ pub struct Near {
     pub unmarked: u8,
     /// The colour of marked objects.
     pub marked: u8,
+}
+
+/// The mark stack as the inner loop has it: addresses.
+#[derive(Clone, Copy, Debug)]
+struct Hot {
+    base: u32,
+    top: u32,
+    end: u32,
+    next: Reference,
 }
 
 /// One marking of the heap.
@@ -139,12 +163,21 @@ impl<M: Memory> Marker<'_, M> {
         self.drain();
     }
 
-    /// Marks the object at an address, if there is an unmarked one.
+    /// Marks the object at an address, if there is an unmarked one; with all that the
+    /// inner loop leaves to others.
     #[inline(never)]
     fn visit(&mut self, address: Reference) {
-        let mut stack = *self.stack;
-        self.visit_with(self.near, &mut stack, address);
-        *self.stack = stack;
+        if !self.near.map.is_block(&self.supply.memory, address) {
+            if let Some(position) = self.large.find(&self.supply.memory, address) {
+                self.mark_large(position);
+            }
+            return;
+        }
+        // Where room is refused, what needs it is left out.
+        let _ = self.stack.has_room(1) || self.stack.make_room(self.supply, 1);
+        let (hot, done) = self.visit_in_block(self.near, self.stack.hot(), address);
+        self.stack.cool(hot);
+        self.overflowed |= !done;
     }
 
     /// Marks the object that a word may name: its start, or, if that is asked
@@ -154,6 +187,12 @@ impl<M: Memory> Marker<'_, M> {
         if !self.interior_pointers {
             return self.visit(word);
         }
+        self.visit_inside(word);
+    }
+
+    /// Marks the object that an address lies in, if it is in one.
+    #[cfg(feature = "interior-pointers")]
+    fn visit_inside(&mut self, word: u32) {
         let memory = &self.supply.memory;
         if self.near.map.is_block(memory, word) {
             if let Some(start) = metadata::start_of(memory, metadata::metadata_of(word)) {
@@ -169,6 +208,18 @@ impl<M: Memory> Marker<'_, M> {
         self.visit(word);
     }
 
+    /// Marks what the words of a range point to or into, and what that reaches.
+    #[cfg(feature = "interior-pointers")]
+    pub fn mark_range(&mut self, from: u32, to: u32) {
+        let mut at = from;
+        while at < to && to - at >= WORD_BYTES {
+            let word = self.supply.memory.load_u32(at);
+            self.visit_inside(word);
+            self.drain();
+            at += WORD_BYTES;
+        }
+    }
+
     /// After the roots: traces until nothing reachable is unmarked, then shrinks
     /// the stack.
     pub fn finish(&mut self, blocks: &Blocks) {
@@ -179,45 +230,46 @@ impl<M: Memory> Marker<'_, M> {
         self.stack.shrink(self.supply);
     }
 
-    /// The heart of marking: one reference.
+    /// One reference. Calls nothing, except where there is no more to be done in line.
     #[inline(always)]
-    fn visit_with(&mut self, near: Near, stack: &mut MarkStack, address: Reference) {
+    fn visit_with(&mut self, near: Near, hot: Hot, address: Reference) -> Hot {
+        let (visited, done) = self.visit_in_block(near, hot, address);
+        if done {
+            return visited;
+        }
+        self.stack.cool(hot);
+        self.visit(address);
+        self.stack.hot()
+    }
+
+    /// The heart of marking. Whether it was all that is to be done: an address may lie
+    /// in no block, and be a large object's, and the stack may be full.
+    #[inline(always)]
+    fn visit_in_block(&mut self, near: Near, mut hot: Hot, address: Reference) -> (Hot, bool) {
         let memory = &mut self.supply.memory;
         if !near.map.is_block(memory, address) {
-            if address != 0 {
-                self.visit_elsewhere(stack, address);
-            }
-            return;
+            return (hot, address == 0);
         }
-        if !address.is_multiple_of(GRANULE_BYTES) {
-            return;
-        }
+        // A word that points into an object's first granule counts as its address.
+        let address = address & !(GRANULE_BYTES - 1);
         let start = metadata::metadata_of(address);
         let byte = memory.load_u8(start);
         if byte & near.unmarked == 0 {
-            return;
+            return (hot, true);
         }
         if byte & TRACED != 0 {
-            if !stack.has_room(1) && !stack.make_room(self.supply, 1) {
-                self.overflowed = true;
-                return;
+            if hot.next != 0 {
+                if hot.top == hot.end {
+                    return (hot, false);
+                }
+                memory.store_u32(hot.top, hot.next);
+                hot.top += WORD_BYTES;
             }
-            stack.push(&mut self.supply.memory, address);
+            hot.next = address;
         }
-        let memory = &mut self.supply.memory;
         memory.store_u8(start, byte ^ (near.unmarked | near.marked));
         near.map.note_marked(memory, address);
-    }
-
-    /// An address that lies in no block: a large object's, or nothing.
-    #[cold]
-    #[inline(never)]
-    fn visit_elsewhere(&mut self, stack: &mut MarkStack, address: Reference) {
-        *self.stack = *stack;
-        if let Some(position) = self.large.find(&self.supply.memory, address) {
-            self.mark_large(position);
-        }
-        *stack = *self.stack;
+        (hot, true)
     }
 
     fn mark_large(&mut self, position: u32) {
@@ -248,45 +300,52 @@ impl<M: Memory> Marker<'_, M> {
     #[inline(never)]
     fn drain(&mut self) {
         let near = self.near;
-        let mut stack = *self.stack;
-        while let Some(entry) = stack.pop(&self.supply.memory) {
-            if entry & 1 == 0 {
-                self.trace_with(near, &mut stack, entry);
-            } else if let Some(next_word) = stack.pop(&self.supply.memory) {
-                *self.stack = stack;
-                self.trace_large_piece(entry & !1, next_word);
-                stack = *self.stack;
+        let mut hot = self.stack.hot();
+        loop {
+            let mut object = hot.next;
+            hot.next = 0;
+            if object == 0 {
+                if hot.top == hot.base {
+                    break;
+                }
+                hot.top -= WORD_BYTES;
+                object = self.supply.memory.load_u32(hot.top);
+                if object & 1 != 0 {
+                    hot.top -= WORD_BYTES;
+                    let next_word = self.supply.memory.load_u32(hot.top);
+                    self.stack.cool(hot);
+                    self.trace_large_piece(object & !1, next_word);
+                    hot = self.stack.hot();
+                    continue;
+                }
             }
+            hot = self.trace_with(near, hot, object);
         }
-        *self.stack = stack;
+        self.stack.cool(hot);
     }
 
     /// Visits the references of an object in a block.
     #[inline(always)]
-    fn trace_with(&mut self, near: Near, stack: &mut MarkStack, address: Reference) {
+    fn trace_with(&mut self, near: Near, mut hot: Hot, address: Reference) -> Hot {
         let mut at = address;
         let mut metadata = metadata::metadata_of(address);
         let mut byte = self.supply.memory.load_u8(metadata);
         if byte & CONSERVATIVE != 0 {
-            *self.stack = *stack;
+            self.stack.cool(hot);
             self.trace_conservatively(address, metadata);
-            *stack = *self.stack;
-            return;
+            return self.stack.hot();
         }
         loop {
-            let mut slots = byte & (REFERENCE_0 | REFERENCE_1);
-            let mut slot = at;
-            while slots != 0 {
-                if slots & REFERENCE_0 != 0 {
-                    let reference = self.supply.memory.load_u32(slot);
-                    self.visit_with(near, stack, reference);
-                }
-                // The bit of word 1 comes where that of word 0 was.
-                slots = (slots & REFERENCE_1) >> 1;
-                slot += WORD_BYTES;
+            if byte & REFERENCE_0 != 0 {
+                let reference = self.supply.memory.load_u32(at);
+                hot = self.visit_with(near, hot, reference);
+            }
+            if byte & REFERENCE_1 != 0 {
+                let reference = self.supply.memory.load_u32(at + WORD_BYTES);
+                hot = self.visit_with(near, hot, reference);
             }
             if byte & END != 0 {
-                return;
+                return hot;
             }
             at += GRANULE_BYTES;
             metadata += 1;
@@ -295,6 +354,7 @@ impl<M: Memory> Marker<'_, M> {
     }
 
     #[cold]
+    #[inline(never)]
     fn trace_conservatively(&mut self, address: Reference, start: u32) {
         let size_bytes = metadata::object_size(&self.supply.memory, start);
         for offset in (0..size_bytes).step_by(WORD_BYTES as usize) {
@@ -305,6 +365,8 @@ impl<M: Memory> Marker<'_, M> {
 
     /// Traces some words of a large object, and puts the rest back first: room
     /// for that is where its entry just was.
+    #[cold]
+    #[inline(never)]
     fn trace_large_piece(&mut self, address: Reference, from_word: u32) {
         let memory = &self.supply.memory;
         let Some(position) = self.large.find(memory, address) else {
@@ -331,12 +393,16 @@ impl<M: Memory> Marker<'_, M> {
         let Ok(shape) = self.layouts.shape(memory, layout) else {
             return;
         };
+        let all_from = if shape.elements_are_references() { shape.fixed_words() } else { u32::MAX };
+        let near = self.near;
+        let mut hot = self.stack.hot();
         for index in from..to {
-            if shape.is_reference(index) {
+            if index >= all_from || shape.is_reference(index) {
                 let reference = self.supply.memory.load_u32(address + index * WORD_BYTES);
-                self.visit(reference);
+                hot = self.visit_with(near, hot, reference);
             }
         }
+        self.stack.cool(hot);
     }
 
     /// After an overflow: traces every marked object again, one at a time. The
@@ -353,7 +419,7 @@ impl<M: Memory> Marker<'_, M> {
                     break;
                 }
                 if self.supply.memory.load_u8(at) & TRACED != 0 {
-                    self.stack.push(&mut self.supply.memory, metadata::granule_of(at));
+                    self.stack.next = metadata::granule_of(at);
                     self.drain();
                 }
                 at += 1;

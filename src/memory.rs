@@ -11,20 +11,11 @@ pub mod linear;
 pub mod model;
 pub mod supply;
 
-/// Pages that were taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pages {
-    /// Their address, a multiple of the page size.
-    pub address: u32,
-    /// Whether they are known to be all zeros.
-    pub zeroed: bool,
-}
-
 /// Byte-addressed memory that can be taken and given back.
 ///
 /// Addresses passed to the load and store operations lie in memory that was
 /// taken and not given back; an implementation may panic on others, and need not.
-/// Values are little-endian. Wide accesses are aligned.
+/// Values are little-endian. Wide loads are aligned, stores need not be.
 pub trait Memory {
     /// Loads a byte.
     fn load_u8(&self, address: u32) -> u8;
@@ -34,10 +25,18 @@ pub trait Memory {
     fn load_u64(&self, address: u32) -> u64;
     /// Stores a byte.
     fn store_u8(&mut self, address: u32, value: u8);
-    /// Stores a word.
+    /// Stores two bytes, at any address.
+    fn store_u16(&mut self, address: u32, value: u16);
+    /// Stores a word, at any address.
     fn store_u32(&mut self, address: u32, value: u32);
+    /// Stores two words, at any address.
+    fn store_u64(&mut self, address: u32, value: u64);
     /// Fills a range with a byte.
     fn fill(&mut self, address: u32, length_bytes: u32, value: u8);
+    /// Fills a range with zeros; made for short ones.
+    fn clear(&mut self, address: u32, length_bytes: u32) {
+        self.fill(address, length_bytes, 0);
+    }
     /// Copies a range to one that does not overlap it.
     fn copy(&mut self, from: u32, to: u32, length_bytes: u32);
     /// Reads a range.
@@ -45,14 +44,17 @@ pub trait Memory {
     /// Writes a range.
     fn write(&mut self, address: u32, bytes: &[u8]);
 
-    /// Takes adjacent pages of 64 KiB; none where memory refuses to grow.
-    fn take_pages(&mut self, pages: u32) -> Option<Pages>;
+    /// Takes adjacent pages of 64 KiB, with undefined content; none where memory
+    /// refuses to grow. Gives their address, a multiple of the page size.
+    fn take_pages(&mut self, pages: u32) -> Option<u32>;
     /// Gives pages back.
     fn give_pages(&mut self, address: u32, pages: u32);
     /// Takes a range of bytes, aligned to 8, with undefined content.
     fn take_bytes(&mut self, size_bytes: u32) -> Option<u32>;
     /// Gives back a range that `take_bytes` gave.
     fn give_bytes(&mut self, address: u32, size_bytes: u32);
+    /// An address in the stack that no caller's frame is below: a multiple of 4.
+    fn stack_pointer(&self) -> u32;
     /// Called after many `give_bytes`: a good time to turn ranges into pages again.
     fn settle(&mut self);
 }

@@ -48,6 +48,59 @@ pub const WRAPPER: u8 = 1 << 7;
 /// How far the reference bits are from bit 0.
 pub const REFERENCE_SHIFT: u32 = 3;
 
+/// The most granules whose metadata fits in a template.
+pub const TEMPLATE_GRANULES: u32 = 8;
+
+/// The metadata of an object of so many granules, at most [`TEMPLATE_GRANULES`],
+/// with a bit in `references` for each of its words: a byte for each granule, the
+/// first one lowest, without a colour.
+pub fn template(granules: u32, references: u64) -> u64 {
+    let last = granules - 1;
+    let end = u64::from(END) << (last * 8);
+    let first = if references == 0 { 0 } else { TRACED };
+    let bits = |granule| (references >> (granule * 2) & 3) << (granule * 8 + REFERENCE_SHIFT);
+    (0..granules).fold(end | u64::from(first), |template, granule| template | bits(granule))
+}
+
+/// The reference bits of a template, one for each word.
+#[cfg(feature = "core")]
+pub fn template_references(template: u64) -> u64 {
+    let bits = |granule| (template >> (granule * 8 + REFERENCE_SHIFT) & 3) << (granule * 2);
+    (0..TEMPLATE_GRANULES).fold(0, |references, granule| references | bits(granule))
+}
+
+/// Describes a new object by a template with a colour. The bytes were zero.
+#[inline(always)]
+pub fn store_template<M: Memory>(memory: &mut M, mut start: u32, granules: u32, mut template: u64) {
+    if granules & 8 != 0 {
+        memory.store_u64(start, template);
+        return;
+    }
+    if granules & 4 != 0 {
+        memory.store_u32(start, template as u32);
+        template >>= 32;
+        start += 4;
+    }
+    if granules & 2 != 0 {
+        memory.store_u16(start, template as u16);
+        template >>= 16;
+        start += 2;
+    }
+    if granules & 1 != 0 {
+        memory.store_u8(start, template as u8);
+    }
+}
+
+/// Describes a new object without references. The bytes were zero.
+#[inline(always)]
+pub fn store_leaf<M: Memory>(memory: &mut M, start: u32, size_bytes: u32, colour: u8) {
+    if size_bytes == GRANULE_BYTES {
+        return memory.store_u8(start, colour | END);
+    }
+    memory.store_u8(start, colour);
+    memory.store_u8(start + size_bytes / GRANULE_BYTES - 1, END);
+}
+
 /// The block that `address` lies in.
 #[inline(always)]
 pub const fn block_of(address: u32) -> u32 {

@@ -36,10 +36,11 @@ impl Pins {
             return Ok(count);
         }
         let length = self.table.length() + 1;
-        if !self.table.reserve(supply, length, length) {
+        if !self.table.reserve(supply, length) {
             return Err(Error::OutOfMemory { needed_bytes: length.saturating_mul(RECORD_BYTES) });
         }
         self.table.push(&mut supply.memory, [object, 1, 0, 0]);
+        self.table.index_all(supply);
         Ok(1)
     }
 

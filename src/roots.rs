@@ -18,6 +18,7 @@ use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::region::Region;
 use crate::units::{Reference, WORD_BYTES};
+use core::ops::Range;
 
 /// The link of the outermost scope.
 const NO_LINK: u32 = u32::MAX >> 1;
@@ -41,7 +42,7 @@ impl Roots {
             slots: Region::EMPTY,
             capacity,
             top: 0,
-            low: capacity + 1,
+            low: capacity.saturating_add(1),
             link: NO_LINK,
             scope_depth: 0,
             peak: 0,
@@ -51,7 +52,43 @@ impl Roots {
     /// Takes the memory. Whether it could be had.
     #[must_use]
     pub fn take_memory<M: Memory>(&mut self, supply: &mut Supply<M>) -> bool {
+        if self.is_given() {
+            return true;
+        }
         self.slots.reserve(supply, (self.capacity + 1) * WORD_BYTES)
+    }
+
+    /// A shadow stack in memory of the program's own: `capacity + 1` words.
+    #[cfg(feature = "core")]
+    pub const fn in_place(capacity: u32, address: u32) -> Self {
+        let mut roots = Self::new(capacity);
+        // A region of no bytes at an address: not taken, and so never given back.
+        roots.slots = Region { address, size_bytes: 0 };
+        roots
+    }
+
+    fn is_given(&self) -> bool {
+        self.slots.size_bytes == 0 && self.slots.address != 0
+    }
+
+    /// Where the shadow stack begins, where its next slot is, and where its slots
+    /// end: as addresses, for code that pushes by itself.
+    #[cfg(feature = "core")]
+    pub fn addresses(&self) -> (u32, u32, u32) {
+        let slot = |index| self.slots.address + index * WORD_BYTES;
+        (slot(0), slot(self.top), slot(self.low - 1))
+    }
+
+    /// Takes over what other code pushed and popped: the address of the next slot.
+    #[cfg(feature = "core")]
+    pub fn adopt_top(&mut self, next_slot: u32) -> Result<(), Error> {
+        let (base, _, end) = self.addresses();
+        if !(base..=end).contains(&next_slot) || !next_slot.is_multiple_of(WORD_BYTES) {
+            return Err(Error::RootStackFull { capacity: self.capacity });
+        }
+        self.top = (next_slot - base) / WORD_BYTES;
+        self.note_peak();
+        Ok(())
     }
 
     /// How many roots are pushed.
@@ -178,8 +215,8 @@ impl Roots {
 
     /// The indexes of all slots in use. Their words are references, nulls, and
     /// the links of scopes, which are odd.
-    pub fn indexes(&self) -> impl Iterator<Item = u32> + use<> {
-        (0..self.top).chain(self.low..self.capacity + 1)
+    pub fn indexes(&self) -> [Range<u32>; 2] {
+        [0..self.top, self.low..self.capacity + 1]
     }
 
     /// The word in a slot in use.
@@ -219,7 +256,9 @@ impl Roots {
 
     /// Gives the memory back.
     pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        self.slots.release(supply);
+        if !self.is_given() {
+            self.slots.release(supply);
+        }
         self.top = 0;
         self.low = self.capacity + 1;
         self.link = NO_LINK;

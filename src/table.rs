@@ -2,11 +2,13 @@
 //!
 //! The first word of a record is its key, an object's address; the other three
 //! are its owner's. Beside the records stands an open-addressing index with
-//! linear probing [knuth3 §6.4], at most half full. Order is by insertion until a
-//! record is removed or the table sorted.
+//! linear probing [knuth3 §6.4], at most half full. It is brought up to date when
+//! that is asked for: a record that comes and goes without being looked for costs
+//! it nothing. Order is by insertion until a record is removed or the table sorted.
 //!
 //! Invariants: keys are distinct and not 0; the index has exactly one slot for
-//! each record; a growth that is refused changes nothing.
+//! each of the first `indexed` records, and no other; a growth that is refused
+//! changes nothing.
 
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
@@ -32,12 +34,14 @@ pub struct Table {
     /// Words; each 0, or the number of a record plus 1. A power of two of them.
     index: Region,
     length: u32,
+    /// How many of the records are in the index: the first ones.
+    indexed: u32,
 }
 
 impl Table {
     /// A table without records.
     pub const fn new() -> Self {
-        Table { records: Region::EMPTY, index: Region::EMPTY, length: 0 }
+        Table { records: Region::EMPTY, index: Region::EMPTY, length: 0, indexed: 0 }
     }
 
     /// Records in the table.
@@ -51,24 +55,30 @@ impl Table {
         self.records.size_bytes + self.index.size_bytes
     }
 
-    /// Makes sure of room for `indexed` records with keys and `all` in the
-    /// memory behind them. Whether there is room.
+    /// Makes sure of memory for so many records. Whether there is.
     #[must_use]
-    pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, indexed: u32, all: u32) -> bool {
-        if all > MOST_RECORDS || !self.records.reserve(supply, all * RECORD_BYTES) {
-            return false;
+    pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) -> bool {
+        records <= MOST_RECORDS && self.records.reserve(supply, records * RECORD_BYTES)
+    }
+
+    /// Brings the index up to date, where there is memory for it.
+    #[inline(never)]
+    pub fn index_all<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        if self.length * 2 > self.slots() {
+            let slots = (self.length * 2).next_power_of_two().max(LEAST_SLOTS);
+            let Some(index) = Region::take(supply, slots * WORD_BYTES) else {
+                return;
+            };
+            self.index.release(supply);
+            self.index = index;
+            self.indexed = 0;
+            supply.memory.fill(index.address, index.size_bytes, 0);
         }
-        if indexed * 2 <= self.slots() {
-            return true;
+        while self.indexed < self.length {
+            let key = self.word(&supply.memory, self.indexed, 0);
+            self.insert_slot(&mut supply.memory, key, self.indexed);
+            self.indexed += 1;
         }
-        let slots = (indexed * 2).next_power_of_two().max(LEAST_SLOTS);
-        let Some(index) = Region::take(supply, slots * WORD_BYTES) else {
-            return false;
-        };
-        self.index.release(supply);
-        self.index = index;
-        self.reindex(&mut supply.memory);
-        true
     }
 
     /// Records that there is memory for, with a key or without.
@@ -88,9 +98,9 @@ impl Table {
     #[inline]
     pub fn put<M: Memory>(&self, memory: &mut M, position: u32, record: Record) {
         let at = self.address(position);
-        for (word, value) in (0..).zip(record) {
-            memory.store_u32(at + word * WORD_BYTES, value);
-        }
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        memory.store_u64(at, pair(record[0], record[1]));
+        memory.store_u64(at + 8, pair(record[2], record[3]));
     }
 
     /// One word of a record.
@@ -105,10 +115,18 @@ impl Table {
         memory.store_u32(self.address(position) + word * WORD_BYTES, value);
     }
 
-    /// The position of the record with this key.
+    /// The position of the record with this key. Records that are not in the index
+    /// are looked at one by one.
     #[inline(never)]
     pub fn find<M: Memory>(&self, memory: &M, key: u32) -> Option<u32> {
-        if self.length == 0 {
+        self.find_indexed(memory, key).or_else(|| {
+            (self.indexed..self.length).find(|&position| self.word(memory, position, 0) == key)
+        })
+    }
+
+    #[inline]
+    fn find_indexed<M: Memory>(&self, memory: &M, key: u32) -> Option<u32> {
+        if self.indexed == 0 {
             return None;
         }
         let mut slot = self.home(key);
@@ -121,11 +139,12 @@ impl Table {
         }
     }
 
-    /// Appends a record. There must be room for it (`reserve`), and none with its key.
+    /// Appends a record, which the index does not have yet. There must be room for
+    /// it (`reserve`), and none with its key.
+    #[inline]
     pub fn push<M: Memory>(&mut self, memory: &mut M, record: Record) -> u32 {
         let position = self.length;
         self.put(memory, position, record);
-        self.insert_slot(memory, record[0], position);
         self.length += 1;
         position
     }
@@ -136,15 +155,20 @@ impl Table {
     pub fn swap_remove<M: Memory>(&mut self, memory: &mut M, position: u32) {
         let last = self.length - 1;
         let removed = self.record(memory, position);
-        self.remove_slot(memory, removed[0]);
-        if position != last {
-            let moved = self.record(memory, last);
-            self.remove_slot(memory, moved[0]);
-            self.put(memory, position, moved);
-            self.put(memory, last, removed);
+        let moved = self.record(memory, last);
+        if position < self.indexed {
+            self.remove_slot(memory, removed[0]);
+            if last < self.indexed && last != position {
+                self.remove_slot(memory, moved[0]);
+            }
+        }
+        self.put(memory, position, moved);
+        self.put(memory, last, removed);
+        if position < self.indexed && last != position {
             self.insert_slot(memory, moved[0], position);
         }
         self.length = last;
+        self.indexed = self.indexed.min(last);
     }
 
     /// Keeps the records for which `keep` is true, in their order; the others
@@ -168,7 +192,7 @@ impl Table {
         }
         if kept < self.length {
             self.length = kept;
-            self.reindex(memory);
+            self.forget_index(memory);
         }
     }
 
@@ -182,7 +206,7 @@ impl Table {
             self.swap(memory, 0, end);
             self.sift_down(memory, 0, end);
         }
-        self.reindex(memory);
+        self.forget_index(memory);
     }
 
     /// The position of the last record whose key is at most `key`; the table is
@@ -204,7 +228,7 @@ impl Table {
     /// Forgets all records; the memory behind them stays as it is.
     pub fn clear<M: Memory>(&mut self, memory: &mut M) {
         self.length = 0;
-        self.reindex(memory);
+        self.forget_index(memory);
     }
 
     /// Gives all memory back.
@@ -212,16 +236,18 @@ impl Table {
         self.records.release(supply);
         self.index.release(supply);
         self.length = 0;
+        self.indexed = 0;
     }
 
     /// The first position at which the index and the records disagree.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
         let used = (0..self.slots()).filter(|&slot| self.slot(memory, slot) != 0).count();
-        if used != self.length as usize {
+        if used != self.indexed as usize || self.indexed > self.length {
             return Some(self.length);
         }
-        (0..self.length)
-            .find(|&position| self.find(memory, self.word(memory, position, 0)) != Some(position))
+        (0..self.indexed).find(|&position| {
+            self.find_indexed(memory, self.word(memory, position, 0)) != Some(position)
+        })
     }
 
     #[cfg(feature = "interior-pointers")]
@@ -313,13 +339,10 @@ impl Table {
         self.set_slot(memory, gap, 0);
     }
 
-    fn reindex<M: Memory>(&self, memory: &mut M) {
-        if self.index.size_bytes > 0 {
+    fn forget_index<M: Memory>(&mut self, memory: &mut M) {
+        if self.indexed > 0 {
             memory.fill(self.index.address, self.index.size_bytes, 0);
-        }
-        for position in 0..self.length {
-            let key = self.word(memory, position, 0);
-            self.insert_slot(memory, key, position);
+            self.indexed = 0;
         }
     }
 }

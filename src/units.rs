@@ -16,6 +16,8 @@ pub const BLOCK_BYTES: u32 = 1 << BLOCK_SHIFT;
 pub const GRANULE_SHIFT: u32 = 3;
 /// Bytes in a granule.
 pub const GRANULE_BYTES: u32 = 1 << GRANULE_SHIFT;
+/// Words in a granule.
+pub const GRANULE_WORDS: u32 = GRANULE_BYTES / WORD_BYTES;
 /// Granules in a block, and so bytes of metadata in a block.
 pub const BLOCK_GRANULES: u32 = BLOCK_BYTES >> GRANULE_SHIFT;
 /// Granules at the start of a block that hold its metadata. Their own metadata

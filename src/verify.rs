@@ -208,11 +208,19 @@ impl<M: Memory> Verifier<'_, M> {
     }
 
     fn check_hole(&self) {
-        let (cursor, limit) = self.blocks.hole();
-        let mut address = cursor;
-        while address < limit {
+        let (cursor, limit, end) = self.blocks.hole();
+        self.check_free(cursor, end, limit);
+        self.blocks.for_each_hole_aside(self.memory, |from, to| self.check_free(from, to, from));
+    }
+
+    /// Checks that granules are free, and zero in memory up to `limit`.
+    #[inline(never)]
+    fn check_free(&self, from: u32, to: u32, limit: u32) {
+        let mut address = from;
+        while address < to {
             let free = self.memory.load_u8(metadata::metadata_of(address)) == 0;
-            self.expect(free && self.memory.load_u64(address) == 0, Invariant::Hole, address);
+            let zeroed = address >= limit || self.memory.load_u64(address) == 0;
+            self.expect(free && zeroed, Invariant::Hole, address);
             address += GRANULE_BYTES;
         }
     }
@@ -230,9 +238,11 @@ impl<M: Memory> Verifier<'_, M> {
 
     fn check_roots(&self) {
         self.expect(self.roots.is_consistent(self.memory), Invariant::Roots, 0);
-        for index in self.roots.indexes() {
+        for index in self.roots.indexes().into_iter().flatten() {
             let word = self.roots.word(self.memory, index);
-            let holds = word == 0 || Roots::is_link(word) || self.is_live(word);
+            // A mutator that pushes by itself may push what is no address of ours.
+            let elsewhere = !self.blocks.page_map().is_block(self.memory, word);
+            let holds = elsewhere || Roots::is_link(word) || self.is_live(word);
             self.expect(holds, Invariant::Roots, index);
         }
     }

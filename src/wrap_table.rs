@@ -39,6 +39,7 @@ pub struct Registration {
 }
 
 /// A handle that was released, or that a wrapper owns.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle {
     /// As registered.
@@ -85,7 +86,7 @@ impl WrapTable {
     /// Takes the memory. Whether it could be had.
     #[must_use]
     pub fn take_memory<M: Memory>(&mut self, supply: &mut Supply<M>) -> bool {
-        self.entries.reserve(supply, self.capacity, self.capacity)
+        self.entries.reserve(supply, self.capacity)
     }
 
     /// Live entries.
@@ -125,12 +126,12 @@ impl WrapTable {
 
     /// The most live entries there were.
     pub fn peak(&self) -> u32 {
-        self.peak
+        self.peak.max(self.length())
     }
 
     /// The most handles that were live or waiting.
     pub fn unreleased_peak(&self) -> u32 {
-        self.unreleased_peak
+        self.unreleased_peak.max(self.length() + self.pending)
     }
 
     /// Whether `count` more entries fit without growth.
@@ -160,7 +161,7 @@ impl WrapTable {
             return Ok(());
         }
         let all = live.saturating_add(self.pending);
-        if !self.entries.reserve(supply, live, all) {
+        if !self.entries.reserve(supply, all) {
             return Err(Error::OutOfMemory { needed_bytes: all.saturating_mul(RECORD_BYTES) });
         }
         self.capacity = self.capacity.max(live);
@@ -170,7 +171,7 @@ impl WrapTable {
     /// Doubles the capacity, or brings it to `least`, within the limit.
     fn grow<M: Memory>(&mut self, supply: &mut Supply<M>, least: u32) -> bool {
         let capacity = self.capacity.saturating_mul(2).max(least).min(self.limit);
-        let grown = self.entries.reserve(supply, capacity, capacity.saturating_add(self.pending));
+        let grown = self.entries.reserve(supply, capacity.saturating_add(self.pending));
         if grown {
             self.capacity = capacity;
         }
@@ -196,21 +197,52 @@ impl WrapTable {
         self.entries.push(memory, [wrapper, kind, handle, weight_bytes]);
         self.external_bytes += u64::from(weight_bytes);
         self.registered += 1;
-        self.peak = self.peak.max(length + 1);
-        self.unreleased_peak = self.unreleased_peak.max(length + 1 + self.pending);
+    }
+
+    /// Both only grow until entries are released or drained: then it is time to look.
+    fn note_peaks(&mut self) {
+        self.peak = self.peak();
+        self.unreleased_peak = self.unreleased_peak();
     }
 
     /// The handle that a wrapper owns.
-    pub fn lookup<M: Memory>(&self, memory: &M, wrapper: Reference) -> Option<Handle> {
-        let position = self.entries.find(memory, wrapper)?;
-        Some(handle_of(self.entries.record(memory, position)))
+    pub fn lookup<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        wrapper: Reference,
+    ) -> Option<Handle> {
+        let position = self.find(supply, wrapper)?;
+        Some(handle_of(self.entries.record(&supply.memory, position)))
+    }
+
+    /// Gives the entry of a wrapper another weight, and tells the one it had; none
+    /// where there is no entry.
+    pub fn set_weight<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        wrapper: Reference,
+        weight_bytes: u32,
+    ) -> Option<u32> {
+        let position = self.find(supply, wrapper)?;
+        let before = self.entries.word(&supply.memory, position, WEIGHT);
+        self.entries.set_word(&mut supply.memory, position, WEIGHT, weight_bytes);
+        self.external_bytes += u64::from(weight_bytes);
+        self.external_bytes -= u64::from(before);
+        Some(before)
+    }
+
+    fn find<M: Memory>(&mut self, supply: &mut Supply<M>, wrapper: Reference) -> Option<u32> {
+        self.entries.index_all(supply);
+        self.entries.find(&supply.memory, wrapper)
     }
 
     /// Releases the handle of a wrapper now. Whether it had one.
-    pub fn dispose<M: Memory>(&mut self, memory: &mut M, wrapper: Reference) -> bool {
-        let Some(position) = self.entries.find(memory, wrapper) else {
+    pub fn dispose<M: Memory>(&mut self, supply: &mut Supply<M>, wrapper: Reference) -> bool {
+        let Some(position) = self.find(supply, wrapper) else {
             return false;
         };
+        self.note_peaks();
+        let memory = &mut supply.memory;
         let entry = self.entries.record(memory, position);
         self.entries.swap_remove(memory, position);
         self.external_bytes -= u64::from(entry[3]);
@@ -225,6 +257,7 @@ impl WrapTable {
         memory: &mut M,
         mut is_live: impl FnMut(&M, Reference) -> bool,
     ) {
+        self.note_peaks();
         let before = self.entries.length();
         let mut external_bytes = 0;
         self.entries.partition(memory, |memory, entry| {
@@ -240,13 +273,23 @@ impl WrapTable {
 
     /// Takes one released handle out.
     pub fn drain_one<M: Memory>(&mut self, memory: &M) -> Option<Handle> {
-        self.pending = self.pending.checked_sub(1)?;
+        let pending = self.pending.checked_sub(1)?;
+        self.note_peaks();
+        self.pending = pending;
         self.drained += 1;
         Some(handle_of(self.entries.record(memory, self.entries.length() + self.pending)))
     }
 
+    /// Takes the last so many drained ones back, which still stand where they stood.
+    #[cfg(feature = "core")]
+    pub fn put_back(&mut self, count: u32) {
+        self.pending += count;
+        self.drained -= u64::from(count);
+    }
+
     /// Releases every handle.
     pub fn close<M: Memory>(&mut self, memory: &mut M) {
+        self.note_peaks();
         self.pending += self.entries.length();
         self.entries.clear(memory);
         self.external_bytes = 0;

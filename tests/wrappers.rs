@@ -306,3 +306,19 @@ fn a_closed_heap_answers_closed() {
     assert_eq!(drain(&mut heap), [Handle { kind: 1, handle: 0 }]);
     assert_eq!(heap.memory().ranges_bytes(), 0);
 }
+
+#[test]
+fn handles_that_never_met_a_collection_are_released_by_close() {
+    let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
+    for handle in 1..=100 {
+        heap.wrap(7, handle, 0).unwrap();
+    }
+    heap.close().unwrap();
+    let mut released: Vec<u32> = Vec::new();
+    while let Some(dead) = heap.drain_one() {
+        assert_eq!(dead.kind, 7);
+        released.push(dead.handle);
+    }
+    released.sort_unstable();
+    assert_eq!(released, (1..=100).collect::<Vec<_>>());
+}

@@ -13,7 +13,6 @@ export const TRAP = 2;
 export function reportOf(ended, decimals, around) {
   const report = {
     ...around,
-    door: 'component',
     handles_unreleased_at_end: decimals.live,
     host_handles_made: decimals.made,
     host_handles_peak: decimals.peak,
@@ -27,7 +26,7 @@ export function reportOf(ended, decimals, around) {
 
 /** The report where no run came about. */
 export function reportOfNone(around, kind, message) {
-  return { ...around, door: 'component', error: { kind, message } };
+  return { ...around, error: { kind, message } };
 }
 
 function statisticsOf(statistics) {

@@ -8,7 +8,8 @@ import { ledgerImports, wasiImports } from './imports.mjs';
 import { instantiate, jco } from './jco.mjs';
 import { FAILURE, reportOf, reportOfNone } from './report.mjs';
 
-const HELP = `Runs a composition of the ledger and the collector on jco.
+const HELP = `Runs a composition of the ledger and the collector on jco, or the one component that
+they are linked to.
 
 Usage: node run.mjs --jco VERSION --cache FOLDER COMPOSITION.wasm DOCUMENT.json [options]
 
@@ -18,6 +19,8 @@ Options:
   --wrap-capacity N    entries of the wrap table at the start
   --wrap-limit N       entries to which it may grow
   --keep-decimals      keep the decimal of every number
+  --pack-numbers       put numbers that stand together into one object
+  --door NAME          the collector's door, for the report (component)
   --heap-limit N       bytes that the collector may take
   --gc-options TEXT    the environment variable TETHER_GC
   --echo-trace         copy what the collector traces to stderr
@@ -33,6 +36,8 @@ const OPTIONS = {
   'wrap-capacity': { type: 'string', default: '0' },
   'wrap-limit': { type: 'string', default: '0' },
   'keep-decimals': { type: 'boolean', default: false },
+  'pack-numbers': { type: 'boolean', default: false },
+  door: { type: 'string', default: 'component' },
   'heap-limit': { type: 'string', default: '0' },
   'gc-options': { type: 'string' },
   'echo-trace': { type: 'boolean', default: false },
@@ -52,7 +57,9 @@ async function main() {
   const around = {
     host: values.jco === 'current' ? 'jco' : `jco@${values.jco}`,
     host_version: `jco ${jco(values.jco).about.version}, Node ${process.version}`,
+    door: values.door,
     document,
+    numbers_packed: values['pack-numbers'] && !values['keep-decimals'],
   };
   let bytes;
   try {
@@ -78,6 +85,7 @@ function settingsOf(values) {
     wrapCapacity: count(values, 'wrap-capacity'),
     wrapLimit: count(values, 'wrap-limit'),
     keepDecimals: values['keep-decimals'],
+    packNumbers: values['pack-numbers'],
   };
 }
 

@@ -179,17 +179,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         words: &[u32],
     ) -> Result<Reference, Error> {
         self.check_open()?;
-        let (shape, size_bytes) = self.measure(layout, length)?;
+        let new = self.describe(layout, length)?;
+        let size_bytes = new.size_bytes;
         if words.len() > (size_bytes / WORD_BYTES) as usize {
             return Err(Error::OutOfBounds { size_bytes });
         }
-        for (index, &word) in (0..).zip(words) {
-            if shape.is_reference(index) {
-                self.check_reference(word)?;
+        if let Ok(shape) = self.layouts.shape(&self.supply.memory, layout) {
+            for (index, &word) in (0..).zip(words) {
+                if shape.is_reference(index) {
+                    self.check_reference(word)?;
+                }
             }
         }
         let in_flight = |visit: &mut dyn FnMut(u32)| words.iter().for_each(|&word| visit(word));
-        let object = self.allocate_keeping(layout, length, &in_flight)?;
+        let object = self.place(&new, &in_flight)?;
         self.put_words(object, words);
         Ok(object)
     }

@@ -86,12 +86,23 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         .violation()
     }
 
+    #[cfg(feature = "interior-pointers")]
+    fn ranges_bytes(&self) -> u32 {
+        self.ranges.size_bytes()
+    }
+
+    #[cfg(not(feature = "interior-pointers"))]
+    fn ranges_bytes(&self) -> u32 {
+        0
+    }
+
     fn tables_bytes(&self) -> u32 {
         self.layouts.size_bytes()
             + self.blocks.tables_bytes()
             + self.large.table_bytes()
             + self.roots.size_bytes()
             + self.pins.size_bytes()
+            + self.ranges_bytes()
             + self.wrap_table.size_bytes()
             + self.mark_stack.size_bytes()
     }

@@ -101,4 +101,27 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.find(object)?;
         self.pins.unpin(&mut self.supply.memory, object)
     }
+
+    /// Scans memory from `begin` to `end` for roots, at every collection: each
+    /// aligned word that points to an object, or into one, keeps it. 0 for `begin`
+    /// is the stack pointer. Adding a range again changes its end.
+    ///
+    /// May collect, where memory is short. Errors: `OutOfMemory`, `OutOfBounds`
+    /// where the range ends before it begins.
+    #[cfg(feature = "interior-pointers")]
+    pub fn add_roots(&mut self, begin: u32, end: u32) -> Result<(), Error> {
+        self.check_open()?;
+        if end < begin {
+            return Err(Error::OutOfBounds { size_bytes: end });
+        }
+        self.ranges.add(&mut self.supply, begin, end)
+    }
+
+    /// Scans a range no longer. Errors: `NoSuchRoot` where there is none.
+    #[cfg(feature = "interior-pointers")]
+    pub fn remove_roots(&mut self, begin: u32) -> Result<(), Error> {
+        self.check_open()?;
+        let removed = self.ranges.remove(&mut self.supply.memory, begin);
+        removed.then_some(()).ok_or(Error::NoSuchRoot { index: begin })
+    }
 }

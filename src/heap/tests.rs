@@ -4,7 +4,7 @@
 use super::*;
 use crate::layout::{LEAF, Words};
 use crate::memory::model::ModelMemory;
-use crate::metadata::START;
+use crate::metadata::{self, END, START, TRACED};
 use crate::units::{BLOCK_BYTES, PAYLOAD_BYTES};
 use crate::verify::Invariant;
 use std::vec::Vec;
@@ -216,7 +216,7 @@ fn the_verifier_sees_a_reference_to_no_object() {
 fn the_verifier_sees_an_object_of_the_dead_colour() {
     let (mut heap, objects) = busy_heap();
     heap.collect().unwrap();
-    heap.blocks.finish_sweep(&mut heap.supply.memory, START & !heap.live);
+    heap.blocks.finish_sweep(&mut heap.supply.memory, heap.live);
     assert_eq!(heap.verify(), None);
     let start = metadata::metadata_of(objects[50]);
     let byte = heap.supply.memory.load_u8(start);
@@ -228,7 +228,7 @@ fn the_verifier_sees_an_object_of_the_dead_colour() {
 #[test]
 fn the_verifier_sees_a_dirty_hole() {
     let (mut heap, _) = busy_heap();
-    let (cursor, _) = heap.blocks.hole();
+    let (cursor, ..) = heap.blocks.hole();
     heap.supply.memory.store_u32(cursor + 8, 1);
     assert_eq!(broken(&heap), Some(Invariant::Hole));
 }
@@ -244,7 +244,7 @@ fn the_verifier_sees_a_large_object_of_a_wrong_size() {
 #[test]
 fn the_verifier_sees_a_wrapper_without_an_entry() {
     let (mut heap, objects) = busy_heap();
-    heap.wrap_table.dispose(&mut heap.supply.memory, objects[3]);
+    heap.wrap_table.dispose(&mut heap.supply, objects[3]);
     assert_eq!(broken(&heap), Some(Invariant::WrapTable));
 }
 

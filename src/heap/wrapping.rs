@@ -12,7 +12,9 @@ use super::{Heap, InFlight, NOTHING};
 use crate::error::Error;
 use crate::layout;
 use crate::memory::Memory;
-use crate::metadata::WRAPPER;
+#[cfg(feature = "core")]
+use crate::metadata::END;
+use crate::metadata::{self, WRAPPER};
 use crate::observer::{Cause, Observer};
 use crate::units::Reference;
 use crate::wrap_table::{Handle, Registration};
@@ -76,9 +78,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// May collect. Errors: as [`allocate`](Self::allocate) and
     /// [`register`](Self::register); then the handle is still the caller's.
     pub fn wrap(&mut self, kind: u32, handle: u32, weight_bytes: u32) -> Result<Reference, Error> {
-        let wrapper = self.allocate(layout::LEAF, WRAPPER_BYTES)?;
-        self.put_words(wrapper, &[kind, handle]);
-        self.register(wrapper, kind, handle, weight_bytes)?;
+        self.check_open()?;
+        // First, while there is no wrapper yet that a collection could find dead.
+        self.make_room_keeping(1, u64::from(weight_bytes), NOTHING)?;
+        let wrapper = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, NOTHING)?;
+        let memory = &mut self.supply.memory;
+        memory.store_u64(wrapper, u64::from(kind) | u64::from(handle) << 32);
+        // So small an object is in a block, and is one granule.
+        let start = metadata::metadata_of(wrapper);
+        let byte = memory.load_u8(start);
+        memory.store_u8(start, byte | WRAPPER);
+        self.push_entry(Registration { wrapper, kind, handle, weight_bytes });
         Ok(wrapper)
     }
 
@@ -121,13 +131,51 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(())
     }
 
+    /// Whether a handle of this weight can be wrapped without a collection or growth.
+    #[cfg(feature = "core")]
+    #[inline]
+    pub(crate) fn is_ready_to_wrap(&self, weight_bytes: u32) -> bool {
+        self.options.stress == 0
+            && self.handles_left > 0
+            && u64::from(weight_bytes) <= self.weight_left
+            && self.wrap_table.is_ready()
+    }
+
+    /// Describes the granule at `wrapper`, which is free and in the window, as a
+    /// wrapper, and registers it. [`is_ready_to_wrap`](Self::is_ready_to_wrap) was true.
+    #[cfg(feature = "core")]
+    #[inline]
+    pub(crate) fn wrap_in_window(&mut self, registration: Registration) {
+        let Registration { wrapper, kind, handle, .. } = registration;
+        let memory = &mut self.supply.memory;
+        memory.store_u64(wrapper, u64::from(kind) | u64::from(handle) << 32);
+        memory.store_u8(metadata::metadata_of(wrapper), self.live | END | WRAPPER);
+        self.push_entry(registration);
+    }
+
     /// What `wrapper` owns. Errors: `InvalidRef`, `NotRegistered`.
-    pub fn handle_of(&self, wrapper: Reference) -> Result<Handle, Error> {
+    pub fn handle_of(&mut self, wrapper: Reference) -> Result<Handle, Error> {
         self.check_open()?;
         self.find(wrapper)?;
         self.wrap_table
-            .lookup(&self.supply.memory, wrapper)
+            .lookup(&mut self.supply, wrapper)
             .ok_or(Error::NotRegistered { reference: wrapper })
+    }
+
+    /// Says what the resource of `wrapper` costs the host now, in bytes. What it
+    /// grew by counts as registered since the last collection.
+    ///
+    /// Errors: `InvalidRef`, `NotRegistered`.
+    pub fn set_weight(&mut self, wrapper: Reference, weight_bytes: u32) -> Result<(), Error> {
+        self.check_open()?;
+        self.find(wrapper)?;
+        let before = self
+            .wrap_table
+            .set_weight(&mut self.supply, wrapper, weight_bytes)
+            .ok_or(Error::NotRegistered { reference: wrapper })?;
+        let growth = u64::from(weight_bytes.saturating_sub(before));
+        self.weight_left = self.weight_left.saturating_sub(growth);
+        Ok(())
     }
 
     /// Releases the handle of `wrapper` now; the object lives on as a plain one.
@@ -136,7 +184,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn dispose(&mut self, wrapper: Reference) -> Result<(), Error> {
         self.check_open()?;
         self.find(wrapper)?;
-        if !self.wrap_table.dispose(&mut self.supply.memory, wrapper) {
+        if !self.wrap_table.dispose(&mut self.supply, wrapper) {
             return Err(Error::NotRegistered { reference: wrapper });
         }
         self.set_wrapper_bit(wrapper, false);
@@ -147,7 +195,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// given once, in no particular order. Works on a closed heap too.
     pub fn drain_one(&mut self) -> Option<Handle> {
         let handle = self.wrap_table.drain_one(&self.supply.memory);
-        if self.closed {
+        if self.closed && handle.is_none() {
             self.wrap_table.release_memory(&mut self.supply);
         }
         handle
@@ -165,14 +213,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         count
     }
 
+    /// Takes the last so many handles back that were drained: the caller could not
+    /// make use of them. Nothing else happened in between.
+    #[cfg(feature = "core")]
+    pub(crate) fn put_back(&mut self, count: u32) {
+        self.wrap_table.put_back(count);
+    }
+
     /// How many released handles wait to be drained.
     pub fn pending(&self) -> u32 {
         self.wrap_table.pending()
     }
 
     /// Whether `count` more handles, or so much more weight, are a reason to
-    /// collect first: the table is full, or as much was registered since the last
-    /// collection as is live, and as the options' floors.
+    /// collect first.
     #[inline]
     fn is_collection_due(&mut self, count: u32, weight_bytes: u64) -> bool {
         if self.options.stress > 0 {
@@ -181,11 +235,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                 return true;
             }
         }
-        let handles = self.handles_live.max(self.options.handle_floor);
-        let weight = self.weight_live.max(u64::from(self.options.weight_floor_bytes));
         !self.wrap_table.has_room(count)
-            || self.handles_since.saturating_add(count) > handles
-            || self.weight_since + weight_bytes > weight
+            || count > self.handles_left
+            || weight_bytes > self.weight_left
     }
 
     #[cold]
@@ -215,7 +267,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.make_room(count)
     }
 
-    #[inline(never)]
+    #[inline]
     fn make_room(&mut self, count: u32) -> Result<(), Error> {
         if count == 1 && self.wrap_table.is_ready() {
             return Ok(());
@@ -226,9 +278,16 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline]
     fn add_entry(&mut self, registration: Registration) {
         self.set_wrapper_bit(registration.wrapper, true);
+        self.push_entry(registration);
+    }
+
+    /// Adds the entry of an object that has its wrapper bit already.
+    #[inline]
+    fn push_entry(&mut self, registration: Registration) {
         self.wrap_table.push(&mut self.supply.memory, registration);
-        self.handles_since = self.handles_since.saturating_add(1);
-        self.weight_since += u64::from(registration.weight_bytes);
+        self.handles_left = self.handles_left.saturating_sub(1);
+        let weight_bytes = u64::from(registration.weight_bytes);
+        self.weight_left = self.weight_left.saturating_sub(weight_bytes);
     }
 
     /// Sets the wrapper bits of all, or of none where one has it already. Gives

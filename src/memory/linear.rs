@@ -14,11 +14,12 @@
     reason = "raw loads and stores, memory.grow, and dlmalloc's interface live here and nowhere else"
 )]
 
-use crate::memory::{Memory, Pages};
+use crate::memory::Memory;
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
 use core::alloc::{GlobalAlloc, Layout};
-use core::arch::wasm32::memory_grow;
+use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::UnsafeCell;
+use core::hint::black_box;
 use core::ptr;
 use dlmalloc::{Allocator, Dlmalloc};
 
@@ -34,10 +35,17 @@ unsafe impl<T> Sync for SingleThreaded<T> {}
 /// Pages in a 32-bit address space.
 const ALL_PAGES: u32 = 1 << (32 - BLOCK_SHIFT);
 
-/// Pages that were given back, one bit each.
+/// Growing has its price, so memory grows by this part of what it has at a time,
+/// from 1 page up to 64.
+const GROWTH_SHIFT: u32 = 4;
+const MOST_GROWTH_PAGES: u32 = 64;
+
+/// Pages that nobody uses, one bit each: given back, or left of a growth.
 struct FreePages {
     bits: [u32; (ALL_PAGES / 32) as usize],
     count: u32,
+    /// No page before it is free.
+    lowest: u32,
 }
 
 impl FreePages {
@@ -50,6 +58,7 @@ impl FreePages {
     fn give(&mut self, first: u32, pages: u32) {
         self.flip(first, pages);
         self.count += pages;
+        self.lowest = self.lowest.min(first);
     }
 
     /// First fit, by address.
@@ -57,7 +66,7 @@ impl FreePages {
         if self.count < pages {
             return None;
         }
-        let (mut page, mut run) = (0, 0);
+        let (mut page, mut run) = (self.lowest, 0);
         while page < ALL_PAGES {
             let bits = self.bits[(page / 32) as usize];
             if bits == 0 {
@@ -70,6 +79,9 @@ impl FreePages {
             if run == pages {
                 self.flip(page - pages, pages);
                 self.count -= pages;
+                if pages == 1 {
+                    self.lowest = page;
+                }
                 return Some(page - pages);
             }
         }
@@ -77,8 +89,11 @@ impl FreePages {
     }
 }
 
-static FREE_PAGES: SingleThreaded<FreePages> =
-    SingleThreaded(UnsafeCell::new(FreePages { bits: [0; (ALL_PAGES / 32) as usize], count: 0 }));
+static FREE_PAGES: SingleThreaded<FreePages> = SingleThreaded(UnsafeCell::new(FreePages {
+    bits: [0; (ALL_PAGES / 32) as usize],
+    count: 0,
+    lowest: 0,
+}));
 
 fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
     // SAFETY: one thread, and `operation` (only the two methods above) does not
@@ -86,21 +101,27 @@ fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
     operation(unsafe { &mut *FREE_PAGES.0.get() })
 }
 
-fn take_pages(pages: u32) -> Option<Pages> {
-    if let Some(first) = with_free_pages(|free| free.take(pages)) {
-        return Some(Pages { address: first << BLOCK_SHIFT, zeroed: false });
-    }
+fn take_pages(pages: u32) -> Option<u32> {
+    let take = || with_free_pages(|free| free.take(pages));
+    let first = take().or_else(|| {
+        let step = (memory_size(0) as u32 >> GROWTH_SHIFT).clamp(1, MOST_GROWTH_PAGES);
+        let grown = grow(pages.max(step)) || grow(pages);
+        if grown { take() } else { None }
+    })?;
+    Some(first << BLOCK_SHIFT)
+}
+
+/// Grows memory. Whether it did.
+fn grow(pages: u32) -> bool {
     let first = memory_grow(0, pages as usize);
     if first == usize::MAX {
-        return None;
+        return false;
     }
     let first = first as u32;
-    if first + pages == ALL_PAGES {
-        // The last page ends at 2^32, which no u32 can say: do without it.
-        with_free_pages(|free| free.give(first, pages - 1));
-        return None;
-    }
-    Some(Pages { address: first << BLOCK_SHIFT, zeroed: true })
+    // The last page ends at 2^32, which no u32 can say: do without it.
+    let kept = pages - u32::from(first + pages == ALL_PAGES);
+    with_free_pages(|free| free.give(first, kept));
+    true
 }
 
 fn give_pages(address: u32, pages: u32) {
@@ -119,7 +140,7 @@ unsafe impl Allocator for PageSegments {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
         let pages = size.div_ceil(BLOCK_BYTES as usize) as u32;
         match take_pages(pages) {
-            Some(taken) => (taken.address as *mut u8, (pages * BLOCK_BYTES) as usize, 0),
+            Some(address) => (address as *mut u8, (pages * BLOCK_BYTES) as usize, 0),
             None => (ptr::null_mut(), 0, 0),
         }
     }
@@ -155,6 +176,15 @@ unsafe impl Allocator for PageSegments {
         BLOCK_BYTES as usize
     }
 }
+
+/// Up to here clearing is a loop: `memory.fill` is a call out of the module on most
+/// engines.
+const MOST_BYTES_IN_LINE: u32 = 128;
+
+/// Eight bytes at any address.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+struct Unaligned(u64);
 
 /// The alignment of whatever dlmalloc gives here: its own, without asking for more.
 const RANGE_ALIGN: usize = 8;
@@ -234,15 +264,47 @@ impl Memory for LinearMemory {
     }
 
     #[inline(always)]
+    fn store_u16(&mut self, address: u32, value: u16) {
+        // SAFETY: as `load_u32`.
+        unsafe { (address as *mut u16).write_unaligned(value) }
+    }
+
+    #[inline(always)]
     fn store_u32(&mut self, address: u32, value: u32) {
         // SAFETY: as `load_u32`.
         unsafe { (address as *mut u32).write_unaligned(value) }
     }
 
     #[inline(always)]
+    fn store_u64(&mut self, address: u32, value: u64) {
+        // SAFETY: as `load_u32`.
+        unsafe { (address as *mut u64).write_unaligned(value) }
+    }
+
+    #[inline(always)]
     fn fill(&mut self, address: u32, length_bytes: u32, value: u8) {
         // SAFETY: as `load_u8`, for the whole range.
         unsafe { ptr::write_bytes(address as *mut u8, value, length_bytes as usize) }
+    }
+
+    #[inline(never)]
+    fn clear(&mut self, address: u32, length_bytes: u32) {
+        if length_bytes > MOST_BYTES_IN_LINE {
+            return self.fill(address, length_bytes, 0);
+        }
+        let end = address + length_bytes;
+        let mut at = address;
+        // Volatile, or the compiler would make one fill of them again.
+        while end - at >= 8 {
+            // SAFETY: as `load_u8`; unaligned stores cost nothing on Wasm.
+            unsafe { (at as *mut Unaligned).write_volatile(Unaligned(0)) };
+            at += 8;
+        }
+        while at < end {
+            // SAFETY: as `load_u8`.
+            unsafe { (at as *mut u8).write_volatile(0) };
+            at += 1;
+        }
     }
 
     fn copy(&mut self, from: u32, to: u32, length_bytes: u32) {
@@ -260,7 +322,7 @@ impl Memory for LinearMemory {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) }
     }
 
-    fn take_pages(&mut self, pages: u32) -> Option<Pages> {
+    fn take_pages(&mut self, pages: u32) -> Option<u32> {
         take_pages(pages)
     }
 
@@ -277,6 +339,12 @@ impl Memory for LinearMemory {
     fn give_bytes(&mut self, address: u32, size_bytes: u32) {
         // SAFETY: as `take_bytes`, which gave the range.
         unsafe { (*RANGES.0.get()).free(address as *mut u8, size_bytes as usize, RANGE_ALIGN) }
+    }
+
+    #[inline(never)]
+    fn stack_pointer(&self) -> u32 {
+        let in_this_frame = 0_u32;
+        &raw const *black_box(&in_this_frame) as u32
     }
 
     fn settle(&mut self) {

@@ -7,7 +7,7 @@
 
 extern crate alloc;
 
-use crate::memory::{Memory, Pages};
+use crate::memory::Memory;
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -31,6 +31,8 @@ pub struct ModelMemory {
     gap_pages: u32,
     /// Whether nothing at all can be taken.
     exhausted: bool,
+    /// Where a mutator's stack is said to be.
+    stack_pointer: u32,
 }
 
 impl ModelMemory {
@@ -62,6 +64,11 @@ impl ModelMemory {
     /// While this is set, nothing can be taken, not even what was given back.
     pub fn set_exhausted(&mut self, exhausted: bool) {
         self.exhausted = exhausted;
+    }
+
+    /// Where a mutator's stack ends, for heaps that scan it.
+    pub fn set_stack_pointer(&mut self, address: u32) {
+        self.stack_pointer = address;
     }
 
     /// How often memory grew or was asked to.
@@ -178,9 +185,16 @@ impl Memory for ModelMemory {
         self.slice_mut(address, 1)[0] = value;
     }
 
+    fn store_u16(&mut self, address: u32, value: u16) {
+        self.slice_mut(address, 2).copy_from_slice(&value.to_le_bytes());
+    }
+
     fn store_u32(&mut self, address: u32, value: u32) {
-        debug_assert_eq!(address % 4, 0, "unaligned store at {address:#x}");
         self.slice_mut(address, 4).copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn store_u64(&mut self, address: u32, value: u64) {
+        self.slice_mut(address, 8).copy_from_slice(&value.to_le_bytes());
     }
 
     fn fill(&mut self, address: u32, length_bytes: u32, value: u8) {
@@ -200,7 +214,7 @@ impl Memory for ModelMemory {
         self.slice_mut(address, bytes.len()).copy_from_slice(bytes);
     }
 
-    fn take_pages(&mut self, pages: u32) -> Option<Pages> {
+    fn take_pages(&mut self, pages: u32) -> Option<u32> {
         if self.exhausted {
             return None;
         }
@@ -208,10 +222,10 @@ impl Memory for ModelMemory {
             for page in first..first + pages {
                 self.free_pages.remove(&page);
             }
-            return Some(Pages { address: first << BLOCK_SHIFT, zeroed: false });
+            return Some(first << BLOCK_SHIFT);
         }
         let first = self.grow(pages)?;
-        Some(Pages { address: first << BLOCK_SHIFT, zeroed: true })
+        Some(first << BLOCK_SHIFT)
     }
 
     fn give_pages(&mut self, address: u32, pages: u32) {
@@ -234,9 +248,9 @@ impl Memory for ModelMemory {
             None => {
                 let pages = size.div_ceil(BLOCK_BYTES);
                 let taken = self.take_pages(pages)?;
-                self.segments.insert(taken.address, pages);
-                self.insert_free_range(taken.address, pages * BLOCK_BYTES);
-                (taken.address, pages * BLOCK_BYTES)
+                self.segments.insert(taken, pages);
+                self.insert_free_range(taken, pages * BLOCK_BYTES);
+                (taken, pages * BLOCK_BYTES)
             }
         };
         self.free_ranges.remove(&address);
@@ -254,6 +268,10 @@ impl Memory for ModelMemory {
         let size = rounded(size_bytes).expect("it was rounded when it was taken");
         self.fill(address, size, 0x3c);
         self.insert_free_range(address, size);
+    }
+
+    fn stack_pointer(&self) -> u32 {
+        self.stack_pointer
     }
 
     fn settle(&mut self) {

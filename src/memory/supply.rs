@@ -4,7 +4,7 @@
 //! own tables. Invariant: `taken_bytes ≤ limit_bytes`, and it is the sum of what
 //! was taken less what was given back.
 
-use crate::memory::{Memory, Pages};
+use crate::memory::Memory;
 use crate::units::BLOCK_BYTES;
 
 /// A memory, how much of it is taken, and how much may be.
@@ -33,12 +33,12 @@ impl<M: Memory> Supply<M> {
         self.peak_bytes
     }
 
-    /// Takes one block.
-    pub fn take_block(&mut self) -> Option<Pages> {
+    /// Takes one block, with undefined content.
+    pub fn take_block(&mut self) -> Option<u32> {
         self.admit(BLOCK_BYTES)?;
-        let pages = self.memory.take_pages(1)?;
+        let block = self.memory.take_pages(1)?;
         self.count(BLOCK_BYTES);
-        Some(pages)
+        Some(block)
     }
 
     /// Gives a block back.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser};
 use serde_json::{Value, json};
 
+use crate::guests;
 use crate::npm;
 use crate::process::{cargo, output, progress, run};
 use crate::workspace::Workspace;
@@ -22,6 +23,9 @@ Writes to target/tether/:
   tether-gc.wasm              the collector; the language drains dead handles
   tether-gc-push.wasm         the collector that calls the host's `release`
   tether-gc-wasi.wasm         the collector for WASI hosts: options, trace, pauses
+  tether_gc.core.wasm         the collector as a core module: see docs/core-abi.md
+  tether_gc.core-lean.wasm    the same without statistics and verifier
+  libtether_gc.a, tether_gc.h the same for wasm-ld, and its header for C
   ledger.wasm                 the guest
   ledger-composed.wasm        the guest and the collector
   ledger-composed-wasi.wasm   the guest and the collector for WASI hosts
@@ -49,7 +53,11 @@ const MEMORY_LIMIT_PAGES: u64 = 4;
 const STACK_SIZE_BYTES: u32 = 32 * 1024;
 
 /// rustc's output for this target uses these features, and no others.
-const WASM_OPT_OPTIONS: [&str; 11] = [
+const WASM_OPT_OPTIONS: [&str; 14] = [
+    // Taken apart and put together again, the code is a little smaller.
+    "--flatten",
+    "--rereloop",
+    "-Oz",
     "-Oz",
     "--converge",
     "--enable-bulk-memory",
@@ -88,6 +96,26 @@ const COLLECTORS: [Core; 3] = [
     },
 ];
 
+/// The core door as modules.
+const CORE_MODULES: [Core; 2] = [
+    Core {
+        package: "tether-gc",
+        features: "core-diagnostics",
+        name: "tether_gc.core",
+        is_small: true,
+    },
+    Core { package: "tether-gc", features: "core", name: "tether_gc.core-lean", is_small: true },
+];
+
+/// Addresses below this are the language's in a program merged with the core module;
+/// the collector's own statics and stack lie above.
+const LANGUAGE_BOUND: u32 = 1 << 20;
+
+/// The core door for wasm-ld, and its header.
+const LIBRARY: &str = "libtether_gc.a";
+const HEADER: &str = "tether_gc.h";
+const HEADER_SOURCE: &str = "src/door/tether_gc.h";
+
 const LEDGER: Core =
     Core { package: "tether-ledger", features: "", name: "ledger", is_small: false };
 
@@ -119,7 +147,7 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
         }
     }
     let workspace = Workspace::find();
-    let (measured, problems) = match build(&workspace).and_then(|()| measure(&workspace)) {
+    let (measured, problems) = match make_all(&workspace) {
         Ok(measured) => {
             let broken = broken_limits(&measured);
             (measured, broken)
@@ -137,7 +165,14 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Makes every artifact that is missing or out of date.
+/// Makes everything, the guests of the core door too, and measures it.
+fn make_all(workspace: &Workspace) -> Result<Vec<Measured>> {
+    build(workspace)?;
+    guests::build(workspace)?;
+    measure(workspace)
+}
+
+/// Makes every artifact of the collector, and the ledger's, that is missing or out of date.
 pub fn build(workspace: &Workspace) -> Result<()> {
     ensure_wasm_target(workspace)?;
     progress("building the tool that makes components");
@@ -151,6 +186,12 @@ pub fn build(workspace: &Workspace) -> Result<()> {
         progress(&format!("building {}.wasm", core.name));
         build_component(workspace, core)?;
     }
+    for core in &CORE_MODULES {
+        progress(&format!("building {}.wasm", core.name));
+        build_core_module(workspace, core)?;
+    }
+    progress(&format!("building {LIBRARY}"));
+    build_library(workspace)?;
     for [guest, collector, composition] in COMPOSITIONS {
         progress(&format!("composing {composition}.wasm"));
         let files = [guest, collector, composition].map(|name| component_path(workspace, name));
@@ -165,6 +206,7 @@ pub fn build(workspace: &Workspace) -> Result<()> {
 /// Makes sure that the artifacts exist and keep their limits.
 pub fn build_and_check(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
+    guests::build(workspace)?;
     let broken = broken_limits(&measure(workspace)?);
     if !broken.is_empty() {
         bail!("{}", broken.join("; "));
@@ -184,24 +226,51 @@ fn componentize(workspace: &Workspace) -> Command {
     Command::new(workspace.tool("tether-componentize"))
 }
 
-fn build_component(workspace: &Workspace, core: &Core) -> Result<()> {
+/// rustc for Wasm: the package's library as a crate of one type.
+fn rustc_for_wasm(workspace: &Workspace, core: &Core, crate_type: &str) -> Command {
     let mut rustc = cargo(workspace);
     rustc
         .args(["rustc", "--package", core.package, "--lib"])
         .args(["--profile", "wasm", "--target", WASM_TARGET])
-        .args(["--crate-type", "cdylib"]);
+        .args(["--crate-type", crate_type]);
     if !core.features.is_empty() {
         rustc.args(["--no-default-features", "--features", core.features]);
     }
     rustc.arg("--").arg(format!("-Clink-arg=-zstack-size={STACK_SIZE_BYTES}"));
-    run(&mut rustc, &format!("building {}", core.name))?;
+    rustc
+}
 
-    // Cargo builds the next door to the same file.
-    let built = workspace
-        .target()
-        .join(WASM_TARGET)
-        .join("wasm")
-        .join(format!("{}.wasm", core.package.replace('-', "_")));
+/// What cargo built: each door of the collector to the same file.
+fn built_path(workspace: &Workspace, core: &Core) -> PathBuf {
+    let folder = workspace.target().join(WASM_TARGET).join("wasm");
+    folder.join(format!("{}.wasm", core.package.replace('-', "_")))
+}
+
+fn build_core_module(workspace: &Workspace, core: &Core) -> Result<()> {
+    let mut rustc = rustc_for_wasm(workspace, core, "cdylib");
+    // The stack too lies above what is the language's.
+    rustc
+        .arg("-Clink-arg=--no-stack-first")
+        .arg(format!("-Clink-arg=--global-base={LANGUAGE_BOUND}"));
+    run(&mut rustc, &format!("building {}", core.name))?;
+    let optimised = core_path(workspace, core.name);
+    optimise(workspace, core, &built_path(workspace, core), &optimised)?;
+    copy(&optimised, &component_path(workspace, core.name))
+}
+
+fn build_library(workspace: &Workspace) -> Result<()> {
+    let core =
+        Core { package: "tether-gc", features: "core-library", name: LIBRARY, is_small: true };
+    run(&mut rustc_for_wasm(workspace, &core, "staticlib"), &format!("building {LIBRARY}"))?;
+    let built = workspace.target().join(WASM_TARGET).join("wasm").join(LIBRARY);
+    copy(&built, &workspace.artifact(LIBRARY))?;
+    copy(&workspace.root().join(HEADER_SOURCE), &workspace.artifact(HEADER))
+}
+
+fn build_component(workspace: &Workspace, core: &Core) -> Result<()> {
+    let mut rustc = rustc_for_wasm(workspace, core, "cdylib");
+    run(&mut rustc, &format!("building {}", core.name))?;
+    let built = built_path(workspace, core);
     let module = core_path(workspace, core.name);
     if core.is_small {
         optimise(workspace, core, &built, &module)?;
@@ -286,12 +355,16 @@ fn measure(workspace: &Workspace) -> Result<Vec<Measured>> {
         .chain([&LEDGER])
         .map(|core| core.name)
         .chain(COMPOSITIONS.map(|[_, _, composition]| composition))
+        .chain(CORE_MODULES.iter().map(|core| core.name))
         .collect();
     let paths: Vec<PathBuf> = names.iter().map(|name| component_path(workspace, name)).collect();
     let inspected =
         output(componentize(workspace).arg("inspect").args(&paths), "inspecting the artifacts")?;
     let summaries: Value = serde_json::from_slice(&inspected.stdout)
         .context("tether-componentize gave no summary of the artifacts")?;
+    let library = fs::metadata(workspace.artifact(LIBRARY)).context("the library is missing")?;
+    // A library has no memory of its own.
+    let library = Measured { name: LIBRARY.to_owned(), size_bytes: library.len(), memory_pages: 0 };
     names
         .iter()
         .zip(&paths)
@@ -308,6 +381,7 @@ fn measure(workspace: &Workspace) -> Result<Vec<Measured>> {
                 memory_pages: figure("memory_pages")?,
             })
         })
+        .chain([Ok(library)])
         .collect()
 }
 

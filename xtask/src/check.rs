@@ -57,13 +57,23 @@ pub fn all(workspace: &Workspace) -> Result<()> {
     progress("clippy, natively");
     run(&mut clippy(workspace, &["--workspace", "--all-targets"]), "clippy")?;
     build::ensure_wasm_target(workspace)?;
-    for door in ["component", "component-push", "component-wasi"] {
+    for door in [
+        "component",
+        "component-push",
+        "component-wasi",
+        "core",
+        "core-diagnostics",
+        "core-library",
+    ] {
         progress(&format!("clippy for Wasm, with the door {door}"));
         let of_door = ["--package", "tether-gc", "--no-default-features", "--features", door];
         run(&mut clippy_for_wasm(workspace, &of_door), "clippy")?;
     }
     progress("clippy for Wasm, the ledger");
-    run(&mut clippy_for_wasm(workspace, &["--package", "tether-ledger"]), "clippy")
+    run(&mut clippy_for_wasm(workspace, &["--package", "tether-ledger"]), "clippy")?;
+    progress("clippy for Wasm, the ledger through the core door");
+    let of_ledger = ["--package", "tether-ledger", "--features", "core-door"];
+    run(&mut clippy_for_wasm(workspace, &of_ledger), "clippy")
 }
 
 fn clippy(workspace: &Workspace, of: &[&str]) -> Command {

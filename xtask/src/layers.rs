@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["units", "error", "config", "observer"],
     &["memory"],
     &["region", "table", "metadata", "layout"],
-    &["blocks", "large", "roots", "pins", "wrap_table"],
+    &["blocks", "large", "roots", "pins", "ranges", "wrap_table"],
     &["mark", "verify"],
     &["heap"],
     &["door"],

@@ -10,9 +10,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
 
+mod bench;
 mod build;
 mod check;
+mod debian;
+mod guests;
 mod layers;
+mod link;
 mod mutations;
 mod npm;
 mod process;
@@ -31,7 +35,9 @@ Usage: cargo xtask COMMAND [options]
 Commands:
   build    make the collector's components, the guest and their compositions
   run      run the ledger over a JSON document, on wasmtime or on jco
+  link     make one component of your core module and the collector
   test     check, build what is missing, and run every test
+  bench    measure the collector and its peers
   check    formatting, lints, layers and house rules
 
 `cargo xtask COMMAND --help` says more of each.
@@ -63,7 +69,9 @@ fn dispatch(mut parser: Parser) -> Result<ExitCode> {
     match command.as_str() {
         "build" => build::command(parser),
         "run" => run::command(parser),
+        "link" => link::command(parser),
         "test" => test::command(parser),
+        "bench" => bench::command(parser),
         "check" => check::command(parser),
         _ => bail!("there is no command `{command}`; see `cargo xtask --help`"),
     }

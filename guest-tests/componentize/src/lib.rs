@@ -16,6 +16,8 @@ use wasmparser::{Parser, Payload, Validator};
 use wit_component::ComponentEncoder;
 
 pub mod inspect;
+pub mod link;
+pub mod module;
 mod share;
 mod shorten;
 

@@ -239,6 +239,12 @@ impl Fake {
         self.operations.get()
     }
 
+    /// How many objects were made.
+    pub fn objects_made(&self) -> u32 {
+        const ADDRESSES_EACH: u32 = 8;
+        self.heap.borrow().last_address / ADDRESSES_EACH
+    }
+
     /// The most roots there were on the shadow stack.
     pub fn roots_peak(&self) -> usize {
         self.heap.borrow().roots_peak

@@ -59,6 +59,7 @@ pub trait Imports {
 }
 
 /// The component's real imports.
+#[derive(Default)]
 pub struct Component;
 
 impl Imports for Component {

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`lexer`] | tokens from chunks of the document |
 //! | [`tree`] | the nodes' form, and the programs that build them |
+//! | [`pack`] | many numbers in one node, where that is asked for |
 //! | [`parse`] | from tokens to the tree |
 //! | [`walk`] | from the tree to events, in the document's order |
 //! | [`evaluate`] | counts, the longest text, the deepest path |
@@ -16,6 +17,7 @@
 //! | [`handles`] | decimals, dropped exactly once |
 //! | [`run`] | all of it, from settings to outcome |
 //! | [`imports`], [`failure`] | the edges: what comes in, and what goes wrong |
+//! | `core_door` | the same imports without a component between (feature `core-door`) |
 
 #![no_std]
 
@@ -23,11 +25,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(all(feature = "core-door", target_arch = "wasm32"))]
+mod core_door;
 pub mod evaluate;
 pub mod failure;
 pub mod handles;
 pub mod imports;
 pub mod lexer;
+pub mod pack;
 pub mod parse;
 pub mod run;
 pub mod sum;
@@ -53,6 +58,9 @@ mod bindings {
 #[expect(unsafe_code, reason = "generated: the export")]
 mod component {
     use crate::bindings::exports::tether::ledger::program::{Guest, Outcome, Settings};
+    #[cfg(feature = "core-door")]
+    use crate::core_door::CoreDoor;
+    #[cfg(not(feature = "core-door"))]
     use crate::imports::Component;
 
     #[global_allocator]
@@ -67,7 +75,11 @@ mod component {
 
     impl Guest for Ledger {
         fn run(settings: Settings) -> Outcome {
-            crate::run::run(&Component, &settings)
+            #[cfg(feature = "core-door")]
+            let door = CoreDoor::default();
+            #[cfg(not(feature = "core-door"))]
+            let door = Component;
+            crate::run::run(&door, &settings)
         }
     }
 

@@ -1,18 +1,27 @@
 //! From a document to its tree in the heap, in one pass and without recursion.
 //!
 //! The guest's memory holds, of the whole document, what the lexer and the
-//! program builder hold, and for each open container one [`Frame`] of some bytes.
+//! program builder hold, one run, and for each open container one [`Frame`] of some
+//! bytes.
+//!
+//! Where numbers are packed ([`pack`](crate::pack)), an array begins as a part of the
+//! run. The innermost [`packed`](Parser::packed) frames are such arrays; those around
+//! them are branches, and what the run has before the first of the packed ones are
+//! children of the innermost branch.
 
 use alloc::vec::Vec;
 
 use crate::imports::{Failure, Imports, Reference};
 use crate::lexer::{DEPTH_MAX, Fault, Lexer, SyntaxError, Token};
+use crate::pack::{Packed, RUN_BYTES};
 use crate::tree::{Builder, Children, Layouts, Tag};
 
 /// An open container.
 struct Frame {
     kind: Container,
     children: Children,
+    /// Where it begins in the run, if it is a part of that.
+    packed_at: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,13 +69,21 @@ impl Due {
 
 /// Parses the document that the host has, on an empty shadow stack, and gives
 /// its root.
-pub fn parse<I: Imports>(imports: &I, layouts: Layouts) -> Result<Reference, Failure> {
+pub fn parse<I: Imports>(
+    imports: &I,
+    layouts: Layouts,
+    packs_numbers: bool,
+) -> Result<Reference, Failure> {
     let mut parser = Parser {
         lexer: Lexer::new(|max| imports.document_read(max)),
         builder: Builder::new(imports, layouts)?,
         open: Vec::new(),
+        packs_numbers,
+        run: Vec::new(),
+        packed: 0,
     };
     parser.document()?;
+    parser.flush()?;
     parser.builder.finish()
 }
 
@@ -74,6 +91,11 @@ struct Parser<'a, I, R> {
     lexer: Lexer<R>,
     builder: Builder<'a, I>,
     open: Vec<Frame>,
+    packs_numbers: bool,
+    /// What is packed, and not built yet.
+    run: Vec<u8>,
+    /// How many of the innermost frames are in the run.
+    packed: usize,
 }
 
 impl<I: Imports, R: FnMut(u32) -> Vec<u8>> Parser<'_, I, R> {
@@ -83,20 +105,21 @@ impl<I: Imports, R: FnMut(u32) -> Vec<u8>> Parser<'_, I, R> {
             let token = self.lexer.token()?;
             due = match (due, token) {
                 (Due::Value | Due::ValueOrBracket, Token::Number) => {
-                    self.builder.leaf(Tag::Number, self.lexer.text())?;
-                    self.after_value()?
+                    self.number()?;
+                    self.due_after_value()
                 }
                 (Due::Value | Due::ValueOrBracket, Token::String | Token::StringBegin) => {
                     self.text(token, Tag::String, Tag::LongString)?;
-                    self.after_value()?
+                    self.child()?;
+                    self.due_after_value()
                 }
                 (Due::Value | Due::ValueOrBracket, Token::Null) => {
-                    self.builder.null()?;
-                    self.after_value()?
+                    self.literal(Packed::Null)?;
+                    self.due_after_value()
                 }
                 (Due::Value | Due::ValueOrBracket, Token::True | Token::False) => {
-                    self.builder.boolean(token == Token::True)?;
-                    self.after_value()?
+                    self.literal(Packed::Boolean(token == Token::True))?;
+                    self.due_after_value()
                 }
                 (Due::Value | Due::ValueOrBracket, Token::BeginArray) => {
                     self.begin(Container::Array)?;
@@ -130,8 +153,33 @@ impl<I: Imports, R: FnMut(u32) -> Vec<u8>> Parser<'_, I, R> {
         }
     }
 
+    fn number(&mut self) -> Result<(), Failure> {
+        let number = Packed::Number(self.lexer.text());
+        if self.packs_numbers && number.fits() {
+            number.write(&mut self.run);
+            return self.flush_if_innermost_is_long();
+        }
+        self.flush()?;
+        self.builder.leaf(Tag::Number, self.lexer.text())?;
+        self.child()
+    }
+
+    /// `null`, `true` or `false`
+    fn literal(&mut self, literal: Packed<'_>) -> Result<(), Failure> {
+        if self.packs_numbers {
+            literal.write(&mut self.run);
+            return self.flush_if_innermost_is_long();
+        }
+        match literal {
+            Packed::Boolean(value) => self.builder.boolean(value)?,
+            _ => self.builder.null()?,
+        }
+        self.child()
+    }
+
     /// A string or a key, whose first part the lexer has.
     fn text(&mut self, token: Token, short: Tag, long: Tag) -> Result<(), Failure> {
+        self.flush()?;
         if token == Token::String {
             return self.builder.leaf(short, self.lexer.text());
         }
@@ -147,26 +195,40 @@ impl<I: Imports, R: FnMut(u32) -> Vec<u8>> Parser<'_, I, R> {
         }
     }
 
-    fn begin(&mut self, kind: Container) -> Result<(), SyntaxError> {
+    fn begin(&mut self, kind: Container) -> Result<(), Failure> {
         if self.open.len() == DEPTH_MAX {
-            return Err(self.error(Fault::TooDeep));
+            return Err(self.error(Fault::TooDeep).into());
         }
-        self.open.push(Frame { kind, children: Children::default() });
+        let is_packed = self.packs_numbers && kind == Container::Array;
+        if !is_packed {
+            self.flush()?;
+        }
+        let packed_at = self.run.len();
+        self.open.push(Frame { kind, children: Children::default(), packed_at });
+        if is_packed {
+            self.packed += 1;
+            Packed::BeginArray.write(&mut self.run);
+        }
         Ok(())
     }
 
     /// Ends the innermost container, which is a `tag`.
     fn end(&mut self, tag: Tag) -> Result<Due, Failure> {
+        if self.packed > 0 {
+            self.packed -= 1;
+            self.open.pop();
+            Packed::EndArray.write(&mut self.run);
+            if self.run.len() >= RUN_BYTES {
+                self.flush()?;
+            }
+            return Ok(self.due_after_value());
+        }
+        self.flush()?;
         if let Some(frame) = self.open.pop() {
             frame.children.close(&mut self.builder, tag)?;
         }
-        self.after_value()
-    }
-
-    /// A value is built.
-    fn after_value(&mut self) -> Result<Due, Failure> {
         self.child()?;
-        Ok(Due::after_value(self.open.last()))
+        Ok(self.due_after_value())
     }
 
     /// A key or a value is built.
@@ -175,6 +237,43 @@ impl<I: Imports, R: FnMut(u32) -> Vec<u8>> Parser<'_, I, R> {
             Some(frame) => frame.children.add(&mut self.builder),
             None => Ok(()),
         }
+    }
+
+    /// Short arrays stay whole: a run that is long enough is built when one ends, and
+    /// only a long one is broken up.
+    fn flush_if_innermost_is_long(&mut self) -> Result<(), Failure> {
+        let begin = match self.open.last() {
+            Some(frame) if self.packed > 0 => frame.packed_at,
+            _ => 0,
+        };
+        if self.run.len() - begin >= RUN_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Builds what the run has, and makes branches of the arrays that it begins and
+    /// does not end. Without any open frame it is the whole document.
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
+        let mut begin = 0;
+        for index in self.open.len() - self.packed..=self.open.len() {
+            let end = self.open.get(index).map_or(self.run.len(), |frame| frame.packed_at);
+            if begin < end {
+                self.builder.leaf(Tag::Run, &self.run[begin..end])?;
+                if let Some(around) = index.checked_sub(1) {
+                    self.open[around].children.add(&mut self.builder)?;
+                }
+            }
+            // Behind the byte with which it begins.
+            begin = end + 1;
+        }
+        self.packed = 0;
+        self.run.clear();
+        Ok(())
+    }
+
+    fn due_after_value(&self) -> Due {
+        Due::after_value(self.open.last())
     }
 
     fn error(&self, fault: Fault) -> SyntaxError {

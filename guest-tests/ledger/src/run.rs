@@ -37,7 +37,9 @@ fn report<I: Imports>(imports: &I, settings: &Settings) -> Result<Report, Failur
         })
         .during("configuring the heap")?;
     let layouts = Layouts::define(imports)?;
-    let root = parse(imports, layouts)?;
+    // A number that keeps its decimal is a node.
+    let packs_numbers = settings.pack_numbers && !settings.keep_decimals;
+    let root = parse(imports, layouts, packs_numbers)?;
     let sum = Sum::new(imports, layouts, plan(settings))?;
     evaluate(imports, root, sum)
 }

@@ -36,7 +36,7 @@ const SIZE_AND_HEADER_WORDS: usize = 2;
 /// Where a number hangs in the tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
-    /// The number's node.
+    /// The number's node, or the run that it is in.
     pub object: Reference,
     /// The branch that holds it; null for the root.
     pub parent: Reference,
@@ -107,8 +107,18 @@ impl<'a, I: Imports> Sum<'a, I> {
     /// Adds the number in `slot`, whose text is the first `length` bytes of
     /// `words`. It comes into the sum when its batch is full.
     pub fn number(&mut self, slot: Slot, words: &[u32], length: u32) -> Result<(), Failure> {
+        self.text(slot, tree::bytes_of(words, length))
+    }
+
+    /// Adds a number that is packed into the node in `slot`.
+    pub fn packed_number(&mut self, slot: Slot, text: &[u8]) -> Result<(), Failure> {
+        self.text(slot, text.iter().copied())
+    }
+
+    #[inline]
+    fn text(&mut self, slot: Slot, text: impl Iterator<Item = u8>) -> Result<(), Failure> {
         let begin = self.texts.len();
-        self.texts.extend(tree::bytes_of(words, length));
+        self.texts.extend(text);
         self.width.widen(&self.texts[begin..]);
         self.ends.push(self.texts.len() as u32);
         self.slots.push(slot);

@@ -11,10 +11,19 @@ use crate::imports::{ErrorCode, Failure, Outcome, Report, Settings};
 use crate::lexer::PART_MAX_BYTES;
 use crate::run::run;
 
-const SETTINGS: Settings =
-    Settings { heap_limit_bytes: 0, wrap_capacity: 0, wrap_limit: 0, keep_decimals: false };
+const SETTINGS: Settings = Settings {
+    heap_limit_bytes: 0,
+    wrap_capacity: 0,
+    wrap_limit: 0,
+    keep_decimals: false,
+    pack_numbers: false,
+};
 
 const KEEP_DECIMALS: Settings = Settings { keep_decimals: true, ..SETTINGS };
+const PACK_NUMBERS: Settings = Settings { pack_numbers: true, ..SETTINGS };
+
+/// Every form that the tree can have.
+const FORMS: [Settings; 3] = [SETTINGS, KEEP_DECIMALS, PACK_NUMBERS];
 
 /// A document with a bit of everything.
 const MIXED: &str = r#" {
@@ -36,10 +45,16 @@ fn run_on(fake: &Fake, settings: &Settings) -> Outcome {
     outcome
 }
 
+/// The report, which is the same whether numbers are packed or not.
 fn report_of(document: &str) -> Report {
     let conditions = Conditions { collect_every: 64, ..Conditions::default() };
-    let fake = Fake::new(document.as_bytes(), conditions);
-    run_on(&fake, &SETTINGS).report.unwrap()
+    let report = |settings| {
+        let fake = Fake::new(document.as_bytes(), conditions);
+        run_on(&fake, &settings).report.unwrap()
+    };
+    let plain = report(SETTINGS);
+    assert_eq!(format!("{:?}", report(PACK_NUMBERS)), format!("{plain:?}"));
+    plain
 }
 
 fn malformed(document: &str) -> (u32, u32, String) {
@@ -55,7 +70,7 @@ fn malformed(document: &str) -> (u32, u32, String) {
 #[test]
 fn a_document_is_reported() {
     for chunk_bytes in [1, 5, 64 * 1024] {
-        for settings in [SETTINGS, KEEP_DECIMALS] {
+        for settings in FORMS {
             let conditions = Conditions { chunk_bytes, ..Conditions::default() };
             let fake = Fake::new(MIXED.as_bytes(), conditions);
             let outcome = run_on(&fake, &settings);
@@ -81,7 +96,7 @@ fn a_document_is_reported() {
 
 #[test]
 fn every_failure_of_the_collector_is_reported_and_leaves_no_decimal() {
-    for settings in [SETTINGS, KEEP_DECIMALS] {
+    for settings in FORMS {
         let fake = Fake::new(MIXED.as_bytes(), Conditions::default());
         run_on(&fake, &settings).report.unwrap();
         let operations = fake.operations();
@@ -100,7 +115,7 @@ fn every_failure_of_the_collector_is_reported_and_leaves_no_decimal() {
 
 #[test]
 fn a_number_that_the_host_refuses_is_named() {
-    for settings in [SETTINGS, KEEP_DECIMALS] {
+    for settings in FORMS {
         let conditions = Conditions { refuse_at: Some(1), ..Conditions::default() };
         let fake = Fake::new(b"[\"a\", 3.75]", conditions);
         match run_on(&fake, &settings).report {
@@ -151,6 +166,46 @@ fn children_keep_their_order_in_chunks() {
         let first_of_the_longest = format!("key {}", 10u32.pow((count - 1).ilog10()));
         assert_eq!(report.longest_string, first_of_the_longest);
     }
+}
+
+/// Arrays that begin in a run and go on beyond it, at several levels, with what cannot
+/// be packed in between.
+#[test]
+fn runs_end_where_they_must() {
+    let numbers = |count: usize| (0..count).map(|at| format!("{at}")).collect::<Vec<_>>().join(",");
+    let long_number = format!("1e{}1", "0".repeat(100));
+    for count in [1, 60, 80, 100, 120, 1000] {
+        let numbers = numbers(count);
+        for document in [
+            format!("[{numbers}]"),
+            format!("[[[{numbers}],[{numbers}]],[[[{numbers}]]]]"),
+            format!("[[1,[2,[{numbers},\"text\",[3]],4],5],{{\"a\":[{numbers}],\"b\":6}},7]"),
+            format!("[[{long_number},[{numbers}]],null,[true,[false]]]"),
+        ] {
+            let value: Value = serde_json::from_str(&document).unwrap();
+            let mut expected = Expected::default();
+            expected.see(&value, 0, "");
+            let report = report_of(&document);
+            assert_eq!(report.numbers, expected.counts[2], "{document}");
+            assert_eq!(report.arrays, expected.counts[4], "{document}");
+            assert_eq!(report.deepest_path, expected.path, "{document}");
+        }
+    }
+}
+
+/// What a collection has to do goes by objects; a document of numbers has few.
+#[test]
+fn packed_numbers_are_few_objects() {
+    let document = format!("[{}]", ["[1, 22]"; 10_000].join(","));
+    let objects = |settings: Settings| {
+        let conditions = Conditions { collect_every: u32::MAX, ..Conditions::default() };
+        let fake = Fake::new(document.as_bytes(), conditions);
+        run_on(&fake, &settings).report.unwrap();
+        fake.objects_made()
+    };
+    let of_numbers = 2 * 20_000;
+    assert!(objects(SETTINGS) > of_numbers + 30_000);
+    assert!(objects(PACK_NUMBERS) < of_numbers + 500);
 }
 
 #[test]
@@ -355,7 +410,7 @@ fn reports_agree_with_a_plain_recursion() {
         expected.see(&value, 0, "");
 
         let conditions = Conditions { collect_every: 50, ..Conditions::default() };
-        let settings = if round % 2 == 0 { SETTINGS } else { KEEP_DECIMALS };
+        let settings = FORMS[round % FORMS.len()];
         let fake = Fake::new(document.as_bytes(), conditions);
         let report = run_on(&fake, &settings).report.unwrap();
         // Eighths of small numbers are exact as `f64` too.
@@ -394,7 +449,8 @@ fn what_is_json_agrees_with_serde_json() {
         let is_json = serde_json::from_slice::<Value>(&document).is_ok();
         let conditions = Conditions { collect_every: u32::MAX, ..Conditions::default() };
         let fake = Fake::new(&document, conditions);
-        let report = run_on(&fake, &SETTINGS).report;
+        let settings = if taken % 2 == 0 { SETTINGS } else { PACK_NUMBERS };
+        let report = run_on(&fake, &settings).report;
         assert_eq!(report.is_ok(), is_json, "{}: {report:?}", document.escape_ascii());
         taken += u32::from(is_json);
     }

@@ -5,7 +5,7 @@
 //!
 //! | shape | words | nodes |
 //! |---|---|---|
-//! | leaf | header, bytes | null, true, false, a number's text, a string, a key, a piece of a long text |
+//! | leaf | header, bytes | null, true, false, a number's text, a string, a key, a piece of a long text, a run |
 //! | branch | header, a reference for each child | array, object, long string, long key, chunk |
 //! | kept | header, handle, reference to the number | a number with its decimal, a wrapper |
 //!
@@ -49,9 +49,14 @@ pub const ROOT_SLOT: u32 = 3;
 /// When the program has this many words, it is sent.
 const PROGRAM_WORDS: usize = 16 * 1024;
 
-const OPCODE_LEAF: u32 = 0;
-const OPCODE_OBJECT: u32 = 1;
-const OPCODE_PUSH: u32 = 2;
+/// The instructions of `heap.build` that are used here: a leaf of as many bytes as
+/// the opcode's upper bits say, then its words.
+pub const OPCODE_LEAF: u32 = 0;
+/// An object of the layout in the upper bits, its length, and its scalars. Its
+/// references are popped.
+pub const OPCODE_OBJECT: u32 = 1;
+/// An object that there is already.
+pub const OPCODE_PUSH: u32 = 2;
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +87,8 @@ pub enum Tag {
     Chunk,
     /// A number that keeps its decimal.
     Kept,
+    /// Numbers, literals and arrays of them, as bytes: see [`pack`](crate::pack).
+    Run,
 }
 
 /// The first word of a node: a tag in the lowest four bits; above it the length,
@@ -105,7 +112,7 @@ impl Header {
     /// From a word. A word that is no header is a node that something else
     /// wrote to; no layout is its.
     pub fn of(word: u32) -> Result<Header, Error> {
-        const TAGS: [Tag; 13] = [
+        const TAGS: [Tag; 14] = [
             Tag::Null,
             Tag::True,
             Tag::False,
@@ -119,6 +126,7 @@ impl Header {
             Tag::LongKey,
             Tag::Chunk,
             Tag::Kept,
+            Tag::Run,
         ];
         let tag = word & ((1 << Self::TAG_BITS) - 1);
         Ok(Header {
@@ -230,7 +238,7 @@ impl<'a, I: Imports> Builder<'a, I> {
         Ok(Builder { imports, layouts, program, null: shared(0)?, yes: shared(1)?, no: shared(2)? })
     }
 
-    /// A number, a string, a key or a piece.
+    /// A number, a string, a key, a piece or a run.
     pub fn leaf(&mut self, tag: Tag, bytes: &[u8]) -> Result<(), Failure> {
         self.program.leaf(tag, bytes);
         self.send_if_long()
@@ -320,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_header_survives_its_word() {
-        for tag in [Tag::Null, Tag::Piece, Tag::Kept] {
+        for tag in [Tag::Null, Tag::Piece, Tag::Kept, Tag::Run] {
             let header = Header { tag, length: 100_000 };
             assert_eq!(Header::of(header.word()).unwrap(), header);
         }

@@ -21,6 +21,7 @@ use alloc::vec::Vec;
 
 use crate::failure::During;
 use crate::imports::{Failure, Imports, NULL, Reference};
+use crate::pack::{Packed, unpack};
 use crate::sum::{Slot, Sum};
 use crate::tree::{self, Header, Tag};
 
@@ -94,6 +95,7 @@ pub struct Walk<'a, I> {
     batch: Vec<Reference>,
     found: Vec<usize>,
     old_steps: Vec<Step>,
+    run: Vec<u8>,
 }
 
 impl<'a, I: Imports> Walk<'a, I> {
@@ -108,6 +110,7 @@ impl<'a, I: Imports> Walk<'a, I> {
             batch: Vec::new(),
             found: Vec::new(),
             old_steps: Vec::new(),
+            run: Vec::new(),
         }
     }
 
@@ -197,6 +200,7 @@ impl<'a, I: Imports> Walk<'a, I> {
                 self.event(Event::Number);
             }
             Tag::Kept => self.event(Event::Number),
+            Tag::Run => self.run(slot, content, length, sum)?,
             Tag::String | Tag::Key | Tag::Piece => {
                 let characters = count_characters(content, length);
                 let text = Text { object, characters };
@@ -219,6 +223,33 @@ impl<'a, I: Imports> Walk<'a, I> {
             }
             Tag::Chunk => self.children(object, content, length),
         }
+        Ok(())
+    }
+
+    /// Pushes the events of a run.
+    fn run(
+        &mut self,
+        slot: Slot,
+        words: &[u32],
+        length: u32,
+        sum: &mut Sum<I>,
+    ) -> Result<(), Failure> {
+        let begin = self.steps.len();
+        self.run.clear();
+        self.run.extend(tree::bytes_of(words, length));
+        for packed in unpack(&self.run) {
+            self.steps.push(Step::Event(match packed {
+                Packed::Number(text) => {
+                    sum.packed_number(slot, text)?;
+                    Event::Number
+                }
+                Packed::BeginArray => Event::BeginArray,
+                Packed::EndArray => Event::End,
+                Packed::Null => Event::Null,
+                Packed::Boolean(_) => Event::Boolean,
+            }));
+        }
+        self.steps[begin..].reverse();
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use tether_runner::ledger::{Program, Settings, Surroundings};
 use tether_runner::report::{Circumstances, Ending, of_no_run, of_run};
 
 const HELP: &str = "\
-Runs a composition of the ledger and the collector on wasmtime.
+Runs a composition of the ledger and the collector on wasmtime, or the one component
+that they are linked to.
 
 Usage: tether-runner COMPOSITION.wasm DOCUMENT.json [options]
 
@@ -19,6 +20,8 @@ Options:
   --wrap-capacity N    entries of the wrap table at the start
   --wrap-limit N       entries to which it may grow
   --keep-decimals      keep the decimal of every number
+  --pack-numbers       put numbers that stand together into one object
+  --door NAME          the collector's door, for the report (component)
   --heap-limit N       bytes that the collector may take
   --gc-options TEXT    the environment variable TETHER_GC
   --echo-trace         copy what the collector traces to stderr
@@ -32,6 +35,7 @@ struct Options {
     composition: PathBuf,
     document: PathBuf,
     settings: Settings,
+    door: String,
     gc_options: Option<String>,
     echo_trace: bool,
 }
@@ -47,8 +51,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<ExitCode> {
-    let around =
-        Circumstances { host: "wasmtime", document: &options.document.display().to_string() };
+    let around = Circumstances {
+        host: "wasmtime",
+        door: &options.door,
+        document: &options.document.display().to_string(),
+        packs_numbers: options.settings.pack_numbers && !options.settings.keep_decimals,
+    };
     let document = match std::fs::read(&options.document) {
         Ok(document) => document,
         Err(error) => {
@@ -74,8 +82,14 @@ fn run(options: Options) -> Result<ExitCode> {
 /// The command line's options; none where it only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut files: Vec<OsString> = Vec::new();
-    let mut settings =
-        Settings { heap_limit_bytes: 0, wrap_capacity: 0, wrap_limit: 0, keep_decimals: false };
+    let mut settings = Settings {
+        heap_limit_bytes: 0,
+        wrap_capacity: 0,
+        wrap_limit: 0,
+        keep_decimals: false,
+        pack_numbers: false,
+    };
+    let mut door = "component".to_owned();
     let mut gc_options = None;
     let mut echo_trace = false;
     while let Some(arg) = parser.next()? {
@@ -83,6 +97,8 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
             Arg::Long("wrap-capacity") => settings.wrap_capacity = parser.value()?.parse()?,
             Arg::Long("wrap-limit") => settings.wrap_limit = parser.value()?.parse()?,
             Arg::Long("keep-decimals") => settings.keep_decimals = true,
+            Arg::Long("pack-numbers") => settings.pack_numbers = true,
+            Arg::Long("door") => door = parser.value()?.string()?,
             Arg::Long("heap-limit") => settings.heap_limit_bytes = parser.value()?.parse()?,
             Arg::Long("gc-options") => gc_options = Some(parser.value()?.string()?),
             Arg::Long("echo-trace") => echo_trace = true,
@@ -101,6 +117,7 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
         composition: composition.into(),
         document: document.into(),
         settings,
+        door,
         gc_options,
         echo_trace,
     }))

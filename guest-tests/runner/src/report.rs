@@ -11,8 +11,12 @@ use crate::ledger::{ErrorCode, Failure, Outcome, Report, Run, Statistics};
 pub struct Circumstances<'a> {
     /// Which host ran it.
     pub host: &'a str,
+    /// Through which of the collector's doors.
+    pub door: &'a str,
     /// The document's path, as the user gave it.
     pub document: &'a str,
+    /// Whether numbers that stand together share a node.
+    pub packs_numbers: bool,
 }
 
 /// How a run ended.
@@ -72,11 +76,12 @@ fn empty(around: &Circumstances<'_>) -> Map<String, Value> {
     ];
     let mut fields = Map::new();
     fields.insert("host".to_owned(), json!(around.host));
-    fields.insert("door".to_owned(), json!("component"));
+    fields.insert("door".to_owned(), json!(around.door));
     fields.insert("document".to_owned(), json!(around.document));
     for name in UNKNOWN {
         fields.insert(name.to_owned(), Value::Null);
     }
+    fields.insert("numbers_packed".to_owned(), json!(around.packs_numbers));
     fields
 }
 

@@ -1,5 +1,6 @@
 //! Tether on its hosts: the ledger composed with the collector, on wasmtime and
-//! on two versions of jco, and the bare collector driven from outside.
+//! on two versions of jco, guests linked with it, and the bare collector driven from
+//! outside.
 //!
 //! One program, so that wasmtime is linked once. It needs the artifacts of
 //! `cargo xtask build`, jco, and the default document; `cargo xtask test` brings
@@ -8,6 +9,9 @@
 mod bad_references;
 mod bare;
 mod command_line;
+mod core_abi;
+mod core_door;
+mod guests;
 mod ledger;
 mod malformed;
 mod memory;

@@ -11,8 +11,13 @@ use tether_runner::ledger::{Program, Settings, Surroundings};
 use tether_runner::report::{Circumstances, of_run};
 
 /// Settings of a run that keep every default.
-pub const DEFAULTS: Settings =
-    Settings { heap_limit_bytes: 0, wrap_capacity: 0, wrap_limit: 0, keep_decimals: false };
+pub const DEFAULTS: Settings = Settings {
+    heap_limit_bytes: 0,
+    wrap_capacity: 0,
+    wrap_limit: 0,
+    keep_decimals: false,
+    pack_numbers: false,
+};
 
 /// Where the ledger can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,32 +28,70 @@ pub enum Host {
     Jco(&'static str),
 }
 
-/// Runs the ledger over a document and gives its report.
-pub fn run(host: Host, document: &[u8], settings: Settings) -> Value {
-    match host {
-        Host::Wasmtime => run_on_wasmtime(document, settings),
-        Host::Jco(version) => run_on_jco(version, document, settings),
+/// Through which of the collector's doors the ledger goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Two components, composed.
+    Component,
+    /// One module, linked.
+    Core,
+}
+
+impl Door {
+    fn name(self) -> &'static str {
+        match self {
+            Door::Component => "component",
+            Door::Core => "core",
+        }
+    }
+
+    fn artifact(self) -> PathBuf {
+        artifact(match self {
+            Door::Component => "ledger-composed.wasm",
+            Door::Core => "ledger-core.wasm",
+        })
     }
 }
 
-fn run_on_wasmtime(document: &[u8], settings: Settings) -> Value {
-    static PROGRAM: OnceLock<Program> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| Program::load(&artifact("ledger-composed.wasm")).unwrap());
+/// Runs the ledger over a document and gives its report.
+pub fn run(host: Host, document: &[u8], settings: Settings) -> Value {
+    run_through(Door::Component, host, document, settings)
+}
+
+/// Runs the ledger through one of the doors.
+pub fn run_through(door: Door, host: Host, document: &[u8], settings: Settings) -> Value {
+    match host {
+        Host::Wasmtime => run_on_wasmtime(door, document, settings),
+        Host::Jco(version) => run_on_jco(version, door, document, settings),
+    }
+}
+
+fn run_on_wasmtime(door: Door, document: &[u8], settings: Settings) -> Value {
+    static PROGRAMS: [OnceLock<Program>; 2] = [const { OnceLock::new() }; 2];
+    let program = PROGRAMS[door as usize].get_or_init(|| Program::load(&door.artifact()).unwrap());
     let run = program.run(document, settings, Surroundings::default()).unwrap();
-    let around = Circumstances { host: "wasmtime", document: "document.json" };
+    let around = Circumstances {
+        host: "wasmtime",
+        door: door.name(),
+        document: "document.json",
+        packs_numbers: settings.pack_numbers && !settings.keep_decimals,
+    };
     of_run(&run, &around).0
 }
 
-fn run_on_jco(version: &str, document: &[u8], settings: Settings) -> Value {
+fn run_on_jco(version: &str, door: Door, document: &[u8], settings: Settings) -> Value {
     let path = temporary("document.json");
     std::fs::write(&path, document).unwrap();
     let mut node = jco_harness("run.mjs", version);
-    node.arg(artifact("ledger-composed.wasm")).arg(&path);
+    node.arg(door.artifact()).arg(&path).args(["--door", door.name()]);
     node.args(["--heap-limit", &settings.heap_limit_bytes.to_string()])
         .args(["--wrap-capacity", &settings.wrap_capacity.to_string()])
         .args(["--wrap-limit", &settings.wrap_limit.to_string()]);
     if settings.keep_decimals {
         node.arg("--keep-decimals");
+    }
+    if settings.pack_numbers {
+        node.arg("--pack-numbers");
     }
     let (code, report) = run_json(&mut node);
     std::fs::remove_file(&path).unwrap();

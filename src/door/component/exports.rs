@@ -9,6 +9,7 @@ use super::bindings::exports::tether::gc::types::{Error as WitError, Layout, Ref
 use super::bindings::exports::tether::gc::wrappers::{self, DeadHandle};
 use super::{configure, convert, look, with_heap};
 use crate::config::Options;
+use crate::door::operation::{Operation, perform};
 use crate::error::Error;
 use crate::wrap_table::Registration;
 use alloc::vec::Vec;
@@ -18,13 +19,35 @@ extern crate alloc;
 /// The component.
 pub struct Component;
 
-/// A list of `count` items, all `item`.
-fn list<T: Clone>(count: usize, item: T) -> Result<Vec<T>, Error> {
-    let mut list = Vec::new();
+/// Runs an operation of words.
+#[inline(never)]
+fn run(operation: Operation, operands: [u32; 4]) -> Result<u32, WitError> {
+    with_heap(|heap| perform(heap, operation, operands))
+}
+
+/// The same, for one without a result.
+fn run_silently(operation: Operation, operands: [u32; 4]) -> Result<(), WitError> {
+    run(operation, operands).map(drop)
+}
+
+/// What is a value when all its bytes are zero.
+trait Plain: Copy {}
+impl Plain for u8 {}
+impl Plain for u32 {}
+impl Plain for DeadHandle {}
+
+/// A list of `count` items, all zero.
+fn list<T: Plain>(count: usize) -> Result<Vec<T>, Error> {
+    let mut list: Vec<T> = Vec::new();
     let needed = count.saturating_mul(size_of::<T>());
     let needed_bytes = u32::try_from(needed).unwrap_or(u32::MAX);
     list.try_reserve_exact(count).map_err(|_| Error::OutOfMemory { needed_bytes })?;
-    list.resize(count, item);
+    #[expect(unsafe_code, reason = "`resize` would carry code for growing the list again")]
+    // SAFETY: the capacity is at least `count`, and zeros are `Plain` values.
+    unsafe {
+        list.as_mut_ptr().write_bytes(0, count);
+        list.set_len(count);
+    }
     Ok(list)
 }
 
@@ -38,7 +61,7 @@ impl heap::Guest for Component {
     }
 
     fn allocate(layout: Layout, length: u32) -> Result<Reference, WitError> {
-        with_heap(|heap| heap.allocate(layout, length))
+        run(Operation::Allocate, [layout, length, 0, 0])
     }
 
     fn create(layout: Layout, length: u32, words: Vec<u32>) -> Result<Reference, WitError> {
@@ -51,17 +74,17 @@ impl heap::Guest for Component {
     }
 
     fn get(object: Reference, index: u32) -> Result<u32, WitError> {
-        with_heap(|heap| heap.get(object, index))
+        run(Operation::Get, [object, index, 0, 0])
     }
 
     fn set(object: Reference, index: u32, value: u32) -> Result<(), WitError> {
-        with_heap(|heap| heap.set(object, index, value))
+        run_silently(Operation::Set, [object, index, value, 0])
     }
 
     fn read_bytes(object: Reference, offset: u32, count: u32) -> Result<Vec<u8>, WitError> {
         with_heap(|heap| {
             heap.check_read_bytes(object, offset, count)?;
-            let mut bytes = list(count as usize, 0)?;
+            let mut bytes = list(count as usize)?;
             heap.read_bytes(object, offset, &mut bytes)?;
             Ok(bytes)
         })
@@ -74,7 +97,7 @@ impl heap::Guest for Component {
     fn read_objects(objects: Vec<Reference>, max_words: u32) -> Result<Vec<u32>, WitError> {
         with_heap(|heap| {
             let words = heap.measure_objects(&objects, max_words)?;
-            let mut answer = list(words, 0)?;
+            let mut answer = list(words)?;
             heap.read_objects(&objects, &mut answer)?;
             Ok(answer)
         })
@@ -86,17 +109,17 @@ impl heap::Guest for Component {
     }
 
     fn collect() -> Result<(), WitError> {
-        with_heap(|heap| heap.collect())
+        run_silently(Operation::Collect, [0; 4])
     }
 }
 
 impl roots::Guest for Component {
     fn push(object: Reference) -> Result<(), WitError> {
-        with_heap(|heap| heap.push(object))
+        run_silently(Operation::Push, [object, 0, 0, 0])
     }
 
     fn pop() -> Result<Reference, WitError> {
-        with_heap(|heap| heap.pop())
+        run(Operation::Pop, [0; 4])
     }
 
     fn depth() -> u32 {
@@ -104,31 +127,31 @@ impl roots::Guest for Component {
     }
 
     fn truncate(depth: u32) -> Result<(), WitError> {
-        with_heap(|heap| heap.truncate(depth))
+        run_silently(Operation::Truncate, [depth, 0, 0, 0])
     }
 
     fn get(index: u32) -> Result<Reference, WitError> {
-        with_heap(|heap| heap.root(index))
+        run(Operation::Root, [index, 0, 0, 0])
     }
 
     fn set(index: u32, object: Reference) -> Result<(), WitError> {
-        with_heap(|heap| heap.set_root(index, object))
+        run_silently(Operation::SetRoot, [index, object, 0, 0])
     }
 
     fn enter_scope() -> Result<(), WitError> {
-        with_heap(|heap| heap.enter_scope())
+        run_silently(Operation::EnterScope, [0; 4])
     }
 
     fn leave_scope(keep: Reference) -> Result<(), WitError> {
-        with_heap(|heap| heap.leave_scope(keep))
+        run_silently(Operation::LeaveScope, [keep, 0, 0, 0])
     }
 
     fn pin(object: Reference) -> Result<u32, WitError> {
-        with_heap(|heap| heap.pin(object))
+        run(Operation::Pin, [object, 0, 0, 0])
     }
 
     fn unpin(object: Reference) -> Result<u32, WitError> {
-        with_heap(|heap| heap.unpin(object))
+        run(Operation::Unpin, [object, 0, 0, 0])
     }
 }
 
@@ -139,7 +162,7 @@ impl wrappers::Guest for Component {
         handle: u32,
         weight_bytes: u32,
     ) -> Result<(), WitError> {
-        with_heap(|heap| heap.register(wrapper, kind, handle, weight_bytes))
+        run_silently(Operation::Register, [wrapper, kind, handle, weight_bytes])
     }
 
     fn register_many(registrations: Vec<wrappers::Registration>) -> Result<(), WitError> {
@@ -153,7 +176,7 @@ impl wrappers::Guest for Component {
     }
 
     fn wrap(kind: u32, handle: u32, weight_bytes: u32) -> Result<Reference, WitError> {
-        with_heap(|heap| heap.wrap(kind, handle, weight_bytes))
+        run(Operation::Wrap, [kind, handle, weight_bytes, 0])
     }
 
     fn wrap_many(
@@ -162,7 +185,7 @@ impl wrappers::Guest for Component {
         weight_bytes: u32,
     ) -> Result<Vec<Reference>, WitError> {
         with_heap(|heap| {
-            let mut wrappers = list(handles.len(), 0)?;
+            let mut wrappers = list(handles.len())?;
             heap.wrap_many(kind, &handles, weight_bytes, &mut wrappers)?;
             Ok(wrappers)
         })
@@ -174,13 +197,13 @@ impl wrappers::Guest for Component {
     }
 
     fn dispose(wrapper: Reference) -> Result<(), WitError> {
-        with_heap(|heap| heap.dispose(wrapper))
+        run_silently(Operation::Dispose, [wrapper, 0, 0, 0])
     }
 
     fn drain(max: u32) -> Vec<DeadHandle> {
         let drained = with_heap(|heap| {
             let count = heap.pending().min(max) as usize;
-            let mut list = list(count, DeadHandle { kind: 0, handle: 0 })?;
+            let mut list = list(count)?;
             for slot in &mut list {
                 let Some(dead) = heap.drain_one() else { break };
                 *slot = DeadHandle { kind: dead.kind, handle: dead.handle };
@@ -196,7 +219,7 @@ impl wrappers::Guest for Component {
     }
 
     fn close() -> Result<u32, WitError> {
-        with_heap(|heap| heap.close())
+        run(Operation::Close, [0; 4])
     }
 }
 

@@ -1,0 +1,174 @@
+//! Runs one cell of the benchmark on wasmtime and prints one JSON object.
+//! `cargo xtask bench` calls it, each cell in a process of its own.
+//!
+//! A run is a fresh instance, so that every run begins with an empty heap.
+//! Compiling and instantiating are not timed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use lexopt::{Arg, Parser, ValueExt};
+use serde_json::json;
+
+mod component;
+mod host;
+mod module;
+
+use crate::component::Composition;
+use crate::module::{Collector, Module, Run};
+
+const HELP: &str = "\
+Runs one workload of the benchmark on wasmtime.
+
+Usage: tether-bench FILE.wasm EXPORT N [options]
+
+Options:
+  --runs COUNT       timed runs (5)
+  --budget SECONDS   no run begins later than this after the first (10)
+  --warm-up COUNT    runs before them (1)
+  --collector NAME   wasmtime's own for Wasm GC: copying (default) or drc
+  --component        the file is a component
+  --inline           inline calls between a component's modules
+  --fuel             count instructions in one more run
+  -h, --help         print this
+
+Prints one JSON object: seconds and CPU seconds of each run, the checksum, the
+memory's pages at the end, what happened to host handles, the module's own
+statistics, and with --fuel the instructions.
+";
+
+struct Options {
+    file: PathBuf,
+    export: String,
+    n: i32,
+    runs: usize,
+    budget: Duration,
+    warm_up: u32,
+    kind: Kind,
+    fuel: bool,
+}
+
+/// What the file is, and how it is compiled.
+#[derive(Clone, Copy)]
+enum Kind {
+    Module(Collector),
+    Component { inlines: bool },
+}
+
+/// It, compiled.
+enum Program {
+    Module(Module),
+    Component(Composition),
+}
+
+impl Program {
+    fn load(options: &Options, has_fuel: bool) -> Result<Self> {
+        Ok(match options.kind {
+            Kind::Module(collector) => {
+                Program::Module(Module::load(&options.file, collector, has_fuel)?)
+            }
+            Kind::Component { inlines } => {
+                Program::Component(Composition::load(&options.file, inlines, has_fuel)?)
+            }
+        })
+    }
+
+    fn run(&self, options: &Options) -> Result<Run> {
+        match self {
+            Program::Module(module) => module.run(&options.export, options.n),
+            Program::Component(composition) => composition.run(&options.export, options.n),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match parse(Parser::from_env()) {
+        Ok(Some(options)) => match run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("tether-bench: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(None) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("tether-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let program = Program::load(options, false)?;
+    for _ in 0..options.warm_up {
+        program.run(options)?;
+    }
+    let mut runs: Vec<Run> = Vec::new();
+    let started = Instant::now();
+    while runs.len() < options.runs && (runs.is_empty() || started.elapsed() < options.budget) {
+        runs.push(program.run(options)?);
+    }
+    let instructions = match options.fuel {
+        true => Program::load(options, true)?.run(options)?.instructions,
+        false => None,
+    };
+    let last = runs.last().context("--runs must be at least 1")?;
+    println!(
+        "{}",
+        json!({
+            "seconds": runs.iter().map(|run| run.seconds).collect::<Vec<_>>(),
+            "cpu_seconds": runs.iter().map(|run| run.cpu_seconds).collect::<Vec<_>>(),
+            "results": runs.iter().map(|run| run.result.to_string()).collect::<Vec<_>>(),
+            "memory_pages": runs.iter().filter_map(|run| run.memory_pages).max(),
+            "gc_heap_bytes": runs.iter().filter_map(|run| run.gc_heap_bytes).max(),
+            "acquired": last.counts.acquired,
+            "released": last.counts.released,
+            "unreleased_peak": runs.iter().map(|run| run.counts.unreleased_peak).max(),
+            "wrong_releases": runs.iter().map(|run| run.counts.wrong_releases).sum::<u64>(),
+            "collections": last.collections,
+            "instructions": instructions,
+        })
+    );
+    Ok(())
+}
+
+fn parse(mut parser: Parser) -> Result<Option<Options>> {
+    let mut words = Vec::new();
+    let (mut runs, mut warm_up, mut budget) = (5, 1, 10);
+    let mut collector = Collector::Copying;
+    let (mut fuel, mut is_component, mut inlines) = (false, false, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("runs") => runs = parser.value()?.parse()?,
+            Arg::Long("budget") => budget = parser.value()?.parse()?,
+            Arg::Long("warm-up") => warm_up = parser.value()?.parse()?,
+            Arg::Long("collector") => collector = parser.value()?.parse()?,
+            Arg::Long("fuel") => fuel = true,
+            Arg::Long("component") => is_component = true,
+            Arg::Long("inline") => inlines = true,
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            Arg::Value(word) => words.push(word),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let [file, export, n] = <[_; 3]>::try_from(words)
+        .map_err(|_| anyhow::anyhow!("FILE.wasm, EXPORT and N are needed; see --help"))?;
+    Ok(Some(Options {
+        file: file.into(),
+        export: export.string()?,
+        n: n.parse()?,
+        runs,
+        budget: Duration::from_secs(budget),
+        warm_up,
+        kind: match is_component {
+            true => Kind::Component { inlines },
+            false => Kind::Module(collector),
+        },
+        fuel,
+    }))
+}

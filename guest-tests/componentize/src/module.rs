@@ -1,0 +1,298 @@
+//! A core module's outside: what it imports and exports, where its memory and its
+//! data are; and the same module with another outside.
+//!
+//! Code and data are never touched: all sections but those of imports, exports and
+//! custom sections are copied as they are.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{EntityType, ExportSection, ImportSection, Module, RawSection};
+use wasmparser::{
+    CompositeInnerType, DataKind, Encoding, Export, ExternalKind, FuncType, Global, GlobalType,
+    Import, MemoryType, Operator, Parser, Payload, TypeRef, Validator,
+};
+
+/// An imported item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The module that it is to come from.
+    pub module: String,
+    /// Its name there.
+    pub name: String,
+    /// What it is.
+    pub item: Item,
+}
+
+/// What an import or an export is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A function, with its type.
+    Function(FuncType),
+    /// A memory.
+    Memory(MemoryType),
+    /// A global.
+    Global(GlobalType),
+    /// Anything else.
+    Other,
+}
+
+/// An exported item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub item: Item,
+    /// For a memory: whether it is an imported one.
+    pub is_imported: bool,
+    /// For an `i32` constant: its value.
+    pub constant: Option<u32>,
+}
+
+/// Bytes that are copied into memory when the module starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Where; none where only the start will tell.
+    pub begin: Option<u64>,
+    /// How many.
+    pub size_bytes: u64,
+}
+
+/// The outside of a core module.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// Its imports, in order.
+    pub imports: Vec<Imported>,
+    /// Its exports, in order.
+    pub exports: Vec<Exported>,
+    /// Memories of its own.
+    pub own_memories: Vec<MemoryType>,
+    /// Its active data segments, in order.
+    pub data: Vec<Data>,
+    /// The names of its custom sections.
+    pub customs: Vec<String>,
+}
+
+impl Outside {
+    /// Reads a module's outside. Whatever is no valid core module is an error.
+    pub fn read(module: &[u8]) -> Result<Outside> {
+        ensure!(module.starts_with(b"\0asm"), "is not a WebAssembly module");
+        let mut reader = Reader::default();
+        for payload in Parser::new(0).parse_all(module) {
+            reader.payload(payload.context("is not a WebAssembly module")?)?;
+        }
+        Validator::new().validate_all(module).context("is not a valid WebAssembly module")?;
+        reader.resolve()
+    }
+
+    /// The imports from one module.
+    pub fn imports_from<'a>(&'a self, module: &'a str) -> impl Iterator<Item = &'a Imported> {
+        self.imports.iter().filter(move |import| import.module == module)
+    }
+
+    /// The export of a name.
+    pub fn export(&self, name: &str) -> Option<&Exported> {
+        self.exports.iter().find(|export| export.name == name)
+    }
+}
+
+/// What is read before the whole is known.
+#[derive(Default)]
+struct Reader {
+    outside: Outside,
+    types: Vec<Option<FuncType>>,
+    /// The type of each function, imported ones first.
+    functions: Vec<u32>,
+    memories: Vec<MemoryType>,
+    imported_memories: usize,
+    globals: Vec<(GlobalType, Option<u32>)>,
+    exports: Vec<(String, ExternalKind, u32)>,
+}
+
+impl Reader {
+    fn payload(&mut self, payload: Payload<'_>) -> Result<()> {
+        match payload {
+            Payload::Version { encoding: Encoding::Component, .. } => {
+                bail!("is a component; a core module is wanted")
+            }
+            Payload::TypeSection(section) => {
+                for group in section {
+                    for ty in group?.into_types() {
+                        self.types.push(match ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => Some(ty),
+                            _ => None,
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    self.import(import?)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory?;
+                    self.memories.push(memory);
+                    self.outside.own_memories.push(memory);
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    let global = global?;
+                    self.globals.push((global.ty, constant(&global)?));
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    self.exports.push((export.name.to_owned(), export.kind, export.index));
+                }
+            }
+            Payload::DataSection(section) => {
+                for data in section {
+                    let data = data?;
+                    if let DataKind::Active { offset_expr, .. } = data.kind {
+                        let begin = constant_of(offset_expr.get_operators_reader())?;
+                        self.outside.data.push(Data {
+                            begin: begin.map(u64::from),
+                            size_bytes: data.data.len() as u64,
+                        });
+                    }
+                }
+            }
+            Payload::CustomSection(section) => {
+                self.outside.customs.push(section.name().to_owned());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, import: Import<'_>) -> Result<()> {
+        let item = match import.ty {
+            TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                self.functions.push(ty);
+                self.function(self.functions.len() as u32 - 1)?
+            }
+            TypeRef::Memory(memory) => {
+                self.memories.push(memory);
+                self.imported_memories += 1;
+                Item::Memory(memory)
+            }
+            TypeRef::Global(global) => {
+                self.globals.push((global, None));
+                Item::Global(global)
+            }
+            _ => Item::Other,
+        };
+        self.outside.imports.push(Imported {
+            module: import.module.to_owned(),
+            name: import.name.to_owned(),
+            item,
+        });
+        Ok(())
+    }
+
+    fn function(&self, index: u32) -> Result<Item> {
+        let ty = self.functions.get(index as usize).and_then(|ty| self.types.get(*ty as usize));
+        Ok(match ty.context("names a function that it has not")? {
+            Some(ty) => Item::Function(ty.clone()),
+            None => Item::Other,
+        })
+    }
+
+    fn resolve(mut self) -> Result<Outside> {
+        for (name, kind, index) in std::mem::take(&mut self.exports) {
+            let at = index as usize;
+            let (item, constant) = match kind {
+                ExternalKind::Func | ExternalKind::FuncExact => (self.function(index)?, None),
+                ExternalKind::Memory => (Item::Memory(self.memories[at]), None),
+                ExternalKind::Global => (Item::Global(self.globals[at].0), self.globals[at].1),
+                _ => (Item::Other, None),
+            };
+            let is_imported = kind == ExternalKind::Memory && at < self.imported_memories;
+            self.outside.exports.push(Exported { name, item, is_imported, constant });
+        }
+        Ok(self.outside)
+    }
+}
+
+fn constant(global: &Global<'_>) -> Result<Option<u32>> {
+    constant_of(global.init_expr.get_operators_reader())
+}
+
+fn constant_of(mut operators: wasmparser::OperatorsReader<'_>) -> Result<Option<u32>> {
+    Ok(match (operators.read()?, operators.read()?) {
+        (Operator::I32Const { value }, Operator::End) => Some(value as u32),
+        _ => None,
+    })
+}
+
+/// What becomes of the parts of a module's outside.
+pub trait Change {
+    /// The import instead of one: where it is from, and its type.
+    fn import<'a>(&'a mut self, import: &Import<'a>) -> Result<(&'a str, &'a str, EntityType)> {
+        Ok((import.module, import.name, entity_type(import.ty)?))
+    }
+
+    /// Whether an export stays.
+    fn keeps_export(&mut self, _: &Export<'_>) -> bool {
+        true
+    }
+
+    /// Whether a custom section stays.
+    fn keeps_custom(&mut self, _: &str) -> bool {
+        true
+    }
+}
+
+/// An import's type, for an encoder.
+pub fn entity_type(ty: TypeRef) -> Result<EntityType> {
+    RoundtripReencoder.entity_type(ty).map_err(|error| anyhow!("cannot copy an import: {error}"))
+}
+
+/// The module with another outside.
+pub fn change(module: &[u8], change: &mut impl Change) -> Result<Vec<u8>> {
+    let mut changed = Module::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload?;
+        match &payload {
+            Payload::ImportSection(section) => {
+                let mut imports = ImportSection::new();
+                for import in section.clone().into_imports() {
+                    let import = import?;
+                    let (module, name, ty) = change.import(&import)?;
+                    imports.import(module, name, ty);
+                }
+                changed.section(&imports);
+                continue;
+            }
+            Payload::ExportSection(section) => {
+                let mut exports = ExportSection::new();
+                for export in section.clone() {
+                    let export = export?;
+                    if change.keeps_export(&export) {
+                        exports.export(export.name, export.kind.into(), export.index);
+                    }
+                }
+                changed.section(&exports);
+                continue;
+            }
+            Payload::CustomSection(section) if !change.keeps_custom(section.name()) => continue,
+            _ => {}
+        }
+        if let Some((id, range)) = payload.as_section() {
+            changed.section(&RawSection {
+                id,
+                data: &module[range.start as usize..range.end as usize],
+            });
+        }
+    }
+    Ok(changed.finish())
+}

@@ -1,0 +1,409 @@
+//! What a guest may ask of the collector's core module, and what it is told when it
+//! asks for something else. The modules are written out here; what wasm-merge and
+//! wasm-opt make of them is tested with the real guests, on the hosts.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tether_componentize::inspect::{function, inspect};
+use tether_componentize::link::{Release, World, finish, prepare, trim};
+use tether_componentize::module::{Item, Outside};
+use wasm_encoder::{
+    CodeSection, ConstExpr, CustomSection, DataSection, EntityType, ExportKind, ExportSection,
+    Function, FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType,
+    Module, TypeSection, ValType,
+};
+use wit_component::{StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// A module in the making. Functions it exports do nothing and give 0.
+#[derive(Clone, Default)]
+struct Draft {
+    imports: Vec<(&'static str, &'static str, Import)>,
+    memory_pages: Option<u64>,
+    data: Vec<(i32, usize)>,
+    functions: Vec<(&'static str, usize)>,
+    globals: Vec<(&'static str, i32)>,
+}
+
+#[derive(Clone, Copy)]
+enum Import {
+    /// So many `i32` parameters, and one result.
+    Function(usize),
+    Memory(u64),
+    State,
+}
+
+const PARAMETERS_MAX: usize = 4;
+
+impl Draft {
+    fn import(mut self, module: &'static str, name: &'static str, import: Import) -> Self {
+        self.imports.push((module, name, import));
+        self
+    }
+
+    fn memory(mut self, pages: u64) -> Self {
+        self.memory_pages = Some(pages);
+        self
+    }
+
+    fn data(mut self, begin: i32, size_bytes: usize) -> Self {
+        self.data.push((begin, size_bytes));
+        self
+    }
+
+    fn function(mut self, name: &'static str, parameters: usize) -> Self {
+        self.functions.push((name, parameters));
+        self
+    }
+
+    fn global(mut self, name: &'static str, value: i32) -> Self {
+        self.globals.push((name, value));
+        self
+    }
+
+    fn module(self) -> Module {
+        let mut types = TypeSection::new();
+        for parameters in 0..=PARAMETERS_MAX {
+            types.ty().function(vec![ValType::I32; parameters], [ValType::I32]);
+        }
+        let mut imports = ImportSection::new();
+        let mut imported_functions = 0;
+        let mut imported_globals = 0;
+        for (module, name, import) in self.imports {
+            imports.import(
+                module,
+                name,
+                match import {
+                    Import::Function(parameters) => {
+                        imported_functions += 1;
+                        EntityType::Function(parameters as u32)
+                    }
+                    Import::Memory(pages) => EntityType::Memory(memory_type(pages)),
+                    Import::State => {
+                        imported_globals += 1;
+                        EntityType::Global(constant_type())
+                    }
+                },
+            );
+        }
+        let mut functions = FunctionSection::new();
+        let mut exports = ExportSection::new();
+        let mut code = CodeSection::new();
+        for (index, (name, parameters)) in self.functions.into_iter().enumerate() {
+            functions.function(parameters as u32);
+            exports.export(name, ExportKind::Func, imported_functions + index as u32);
+            let mut body = Function::new([]);
+            body.instructions().i32_const(0).end();
+            code.function(&body);
+        }
+        let mut memories = MemorySection::new();
+        if let Some(pages) = self.memory_pages {
+            memories.memory(memory_type(pages));
+            exports.export("memory", ExportKind::Memory, 0);
+        }
+        let mut globals = GlobalSection::new();
+        for (index, (name, value)) in self.globals.into_iter().enumerate() {
+            globals.global(constant_type(), &ConstExpr::i32_const(value));
+            exports.export(name, ExportKind::Global, imported_globals + index as u32);
+        }
+        let mut data = DataSection::new();
+        for (begin, size_bytes) in self.data {
+            data.active(0, &ConstExpr::i32_const(begin), vec![7; size_bytes]);
+        }
+        let mut module = Module::new();
+        module
+            .section(&types)
+            .section(&imports)
+            .section(&functions)
+            .section(&memories)
+            .section(&globals)
+            .section(&exports)
+            .section(&code)
+            .section(&data);
+        module
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.module().finish()
+    }
+}
+
+fn memory_type(pages: u64) -> MemoryType {
+    MemoryType {
+        minimum: pages,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    }
+}
+
+fn constant_type() -> GlobalType {
+    GlobalType { val_type: ValType::I32, mutable: false, shared: false }
+}
+
+const COLLECTOR_PAGES: u64 = 18;
+
+fn collector() -> Vec<u8> {
+    Draft::default()
+        .import("tether:host", "tether_release", Import::Function(2))
+        .memory(COLLECTOR_PAGES)
+        .global("tether_state", 1 << 20)
+        .function("tether_push", 1)
+        .function("tether_wrap", 3)
+        .bytes()
+}
+
+/// A guest as most are.
+fn guest() -> Draft {
+    Draft::default()
+        .import("tether_gc", "memory", Import::Memory(1))
+        .import("tether_gc", "tether_push", Import::Function(1))
+        .import("tether_gc", "tether_state", Import::State)
+        .function("run", 0)
+}
+
+fn refusal(guest: Vec<u8>) -> String {
+    format!("{:#}", prepare(&guest, &collector()).unwrap_err())
+}
+
+fn assert_told(guest: Draft, words: &[&str]) {
+    let message = refusal(guest.bytes());
+    for word in words {
+        assert!(message.contains(word), "{word:?} in {message:?}");
+    }
+}
+
+fn imports(module: &[u8]) -> Vec<(String, String)> {
+    let outside = Outside::read(module).unwrap();
+    outside.imports.into_iter().map(|import| (import.module, import.name)).collect()
+}
+
+fn exports(module: &[u8]) -> Vec<String> {
+    Outside::read(module).unwrap().exports.into_iter().map(|export| export.name).collect()
+}
+
+// ---- What is taken ----
+
+#[test]
+fn released_handles_wait_where_the_guest_takes_none() {
+    let prepared = prepare(&guest().bytes(), &collector()).unwrap();
+    assert_eq!(prepared.release, Release::Queue);
+    assert_eq!(prepared.functions, ["tether_push"]);
+    let collector = prepared.collector.unwrap();
+    assert_eq!(imports(&collector), [("tether:link".into(), "tether:release".into())]);
+    assert_eq!(exports(&prepared.supplied.unwrap()), ["tether:release"]);
+    // What the guest does not use, the optimiser may leave out.
+    assert_eq!(exports(&collector), ["tether_push", "memory", "tether_state"]);
+}
+
+#[test]
+fn a_guest_that_exports_tether_release_gets_them() {
+    let prepared = prepare(&guest().function("tether_release", 2).bytes(), &collector()).unwrap();
+    assert_eq!(prepared.release, Release::Guest);
+    assert_eq!(imports(&prepared.collector.unwrap()), [("guest".into(), "tether_release".into())]);
+    assert!(prepared.supplied.is_none());
+}
+
+#[test]
+fn a_memory_from_the_linker_becomes_the_collectors() {
+    let linked = Draft::default()
+        .import("env", "memory", Import::Memory(2))
+        .import("tether_gc", "tether_push", Import::Function(1))
+        .data(65_536, 100)
+        .function("run", 0);
+    let prepared = prepare(&linked.bytes(), &collector()).unwrap();
+    let outside = Outside::read(&prepared.guest).unwrap();
+    assert_eq!((&*outside.imports[0].module, &*outside.imports[0].name), ("tether_gc", "memory"));
+    let Item::Memory(memory) = outside.imports[0].item else { panic!("{outside:?}") };
+    assert_eq!(memory.initial, COLLECTOR_PAGES);
+}
+
+#[test]
+fn the_states_address_can_be_had_from_a_function() {
+    let rust = Draft::default()
+        .import("env", "memory", Import::Memory(2))
+        .import("tether_gc", "tether_state", Import::Function(0))
+        .function("tether_release", 2);
+    let prepared = prepare(&rust.bytes(), &collector()).unwrap();
+    let supplied = prepared.supplied.unwrap();
+    assert_eq!(imports(&supplied), [("tether_gc".into(), "tether_state".into())]);
+    assert!(exports(&supplied).contains(&"tether:state".to_owned()));
+    assert_eq!(imports(&prepared.guest)[1], ("tether:link".into(), "tether:state".into()));
+}
+
+#[test]
+fn a_module_with_its_own_collector_is_left_as_it_is() {
+    let linked = Draft::default()
+        .import("tether:host", "tether_release", Import::Function(2))
+        .memory(20)
+        .data(3 << 20, 10)
+        .function("run", 0);
+    let prepared = prepare(&linked.clone().bytes(), &collector()).unwrap();
+    assert!(prepared.collector.is_none());
+    assert_eq!(prepared.release, Release::Queue);
+    assert_eq!(imports(&prepared.guest), [("tether:link".into(), "tether:release".into())]);
+    assert_eq!(exports(&prepared.guest), ["run", "memory"]);
+    assert!(prepared.supplied.is_some());
+}
+
+#[test]
+fn all_addresses_below_the_bound_are_the_guests() {
+    let draft = guest().data(0, 16).data((1 << 20) - 16, 16).global("__heap_base", 1 << 20);
+    assert!(prepare(&draft.bytes(), &collector()).is_ok());
+}
+
+// ---- What is refused ----
+
+#[test]
+fn what_is_no_core_module_is_named_so() {
+    assert!(refusal(b"(module)".to_vec()).contains("the guest: is not a WebAssembly module"));
+    let component = wasm_encoder::Component::new().finish();
+    assert!(refusal(component).contains("is a component"));
+    let mut cut_off = guest().bytes();
+    cut_off.truncate(40);
+    assert!(refusal(cut_off).contains("is not a WebAssembly module"));
+    let error = prepare(&guest().bytes(), b"").unwrap_err();
+    assert!(format!("{error:#}").contains("the collector's core module"), "{error:#}");
+}
+
+#[test]
+fn an_import_that_the_collector_does_not_have_is_named() {
+    let draft = guest().import("tether_gc", "tether_pusch", Import::Function(1));
+    assert_told(draft, &["`tether_pusch`", "does not have"]);
+    let draft = guest().import("tether_gc", "tether_wrap", Import::Function(2));
+    assert_told(draft, &["`tether_wrap`", "(i32, i32) -> (i32)", "(i32, i32, i32) -> (i32)"]);
+    let draft = guest().import("tether_gc", "tether_push", Import::State);
+    assert_told(draft, &["`tether_push`", "another kind"]);
+    let draft = guest().import("env", "malloc", Import::Function(1));
+    assert_told(draft, &["`env` `malloc`", "its linker"]);
+    let draft = Draft::default().import("env", "memory", Import::Memory(1)).function("run", 0);
+    assert_told(draft, &["`env` `memory`", "libtether_gc.a"]);
+}
+
+#[test]
+fn data_above_the_bound_is_named_with_its_address() {
+    let begin = (1 << 20) - 8;
+    let draft = guest().data(64, 8).data(begin, 9);
+    assert_told(draft, &["data segment 1", "1048568 (0xffff8)", "1048577 (0x100001)", "1 MiB"]);
+    let draft = guest().global("__heap_base", 1_100_000);
+    assert_told(draft, &["end at 1100000", "stack-size"]);
+    let draft = Draft::default().import("env", "memory", Import::Memory(17)).import(
+        "tether_gc",
+        "tether_push",
+        Import::Function(1),
+    );
+    assert_told(draft, &["17 pages", "1114112", "stack-size"]);
+}
+
+#[test]
+fn a_memory_that_is_not_the_collectors_is_refused() {
+    let own = Draft::default()
+        .import("tether_gc", "tether_push", Import::Function(1))
+        .memory(1)
+        .function("run", 0);
+    assert_told(own, &["a memory of its own", "--import-memory"]);
+    let other = guest().import("js", "heap", Import::Memory(1));
+    assert_told(other, &["`js` `heap`"]);
+}
+
+#[test]
+fn exports_that_clash_are_named() {
+    assert_told(guest().function("tether_push", 1), &["exports `tether_push`"]);
+    assert_told(guest().function("memory", 0), &["exports `memory`", "taken"]);
+    let draft = guest().function("tether_release", 1);
+    assert_told(draft, &["`tether_release`", "(i32, i32) -> (i32)"]);
+}
+
+// ---- The end ----
+
+#[test]
+fn after_merging_only_the_guests_functions_and_the_memory_are_exported() {
+    let guest = guest().function("tether_release", 2).global("__data_end", 9).bytes();
+    let merged = Draft::default()
+        .memory(COLLECTOR_PAGES)
+        .function("run", 0)
+        .function("tether_release", 2)
+        .function("tether_push", 1)
+        .global("__data_end", 9)
+        .bytes();
+    assert_eq!(exports(&trim(&merged, &guest, true).unwrap()), ["run", "memory"]);
+    assert_eq!(exports(&trim(&merged, &guest, false).unwrap()), ["run", "memory", "__data_end"]);
+}
+
+const WIT: &str = "package t:t; world one { export run: func() -> u32; } world two {}";
+
+fn wit_file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn linked() -> Vec<u8> {
+    Draft::default().memory(COLLECTOR_PAGES).function("run", 0).bytes()
+}
+
+#[test]
+fn a_component_is_made_for_the_world_that_is_named() {
+    let path = wit_file("worlds.wit", WIT);
+    let world = World { wit: &path, name: Some("one") };
+    let component = finish(&linked(), &guest().bytes(), Some(world), false).unwrap();
+    assert_eq!(inspect(&component).unwrap().exports, ["run"]);
+}
+
+#[test]
+fn a_component_is_made_for_the_world_that_the_guest_carries() {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("t.wit", WIT).unwrap();
+    let world = resolve.select_world(&[package], Some("one")).unwrap();
+    let mut guest = guest().bytes();
+    embed_component_metadata(&mut guest, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    let prepared = prepare(&guest, &collector()).unwrap();
+    assert!(prepared.has_world);
+    // The tools in between need not carry it.
+    assert!(Outside::read(&prepared.guest).unwrap().customs.is_empty());
+    let component = finish(&linked(), &guest, None, false).unwrap();
+    assert_eq!(inspect(&component).unwrap().exports, ["run"]);
+}
+
+#[test]
+fn a_world_that_is_missing_or_does_not_fit_is_named() {
+    let told = |wit: &str, name: Option<&str>| {
+        let path = wit_file(&format!("{}.wit", name.unwrap_or("none")), wit);
+        let world = World { wit: &path, name };
+        format!("{:#}", finish(&linked(), &guest().bytes(), Some(world), false).unwrap_err())
+    };
+    let message = told(WIT, None);
+    assert!(message.contains("--world is missing") && message.contains("one, two"), "{message}");
+    let message = told(WIT, Some("three"));
+    assert!(message.contains("no world `three`; it has one, two"), "{message}");
+    let message = told("package t:t;", None);
+    assert!(message.contains("has no world"), "{message}");
+    let message = told("package t:t; world w { export walk: func(); }", Some("w"));
+    assert!(message.contains("walk"), "{message}");
+    let message = told("no wit", Some("x"));
+    assert!(message.contains("cannot read WIT"), "{message}");
+}
+
+#[test]
+fn names_stay_where_they_are_wanted() {
+    let path = wit_file("names.wit", WIT);
+    let mut module = linked();
+    let section = CustomSection { name: "some-names".into(), data: b"kept"[..].into() };
+    wasm_encoder::Section::append_to(&section, &mut module);
+    for keeps_names in [true, false] {
+        let world = World { wit: &path, name: Some("one") };
+        let component = finish(&module, &guest().bytes(), Some(world), keeps_names).unwrap();
+        let text = b"some-names";
+        let is_there = component.windows(text.len()).any(|window| window == text);
+        assert_eq!(is_there, keeps_names);
+    }
+}
+
+#[test]
+fn a_functions_code_is_counted() {
+    let shape = function(&guest().bytes(), "run").unwrap();
+    assert_eq!((shape.instructions, shape.calls.len()), (1, 0));
+    assert!(function(&guest().bytes(), "walk").unwrap_err().to_string().contains("`walk`"));
+}

@@ -1,0 +1,743 @@
+//! The core door's contract: its exports, its answers to what is wrong, and what
+//! compiled code may do by itself. The module runs bare, and the tests are its guest.
+
+use std::fmt::Write;
+
+use wasmtime::{
+    Caller, Config, Engine, Extern, ExternType, Func, Instance, Memory, Module, ResourceLimiter,
+    Result, Store, Val,
+};
+
+use crate::support::artifact;
+
+/// Layouts 0 and 1, and codes of errors, as the header has them.
+const LEAF: u32 = 0;
+const CONSERVATIVE: u32 = 1;
+const OUT_OF_MEMORY: u32 = 1;
+const WRAP_TABLE_FULL: u32 = 2;
+const ROOT_STACK_FULL: u32 = 3;
+const NO_SUCH_ROOT: u32 = 4;
+const NO_SCOPE: u32 = 5;
+const INVALID_REF: u32 = 6;
+const INVALID_LAYOUT: u32 = 7;
+const OUT_OF_BOUNDS: u32 = 8;
+const ALREADY_REGISTERED: u32 = 10;
+const NOT_REGISTERED: u32 = 11;
+const NOT_PINNED: u32 = 12;
+const INVALID_OPTION: u32 = 14;
+const ALREADY_STARTED: u32 = 15;
+const BUSY: u32 = 16;
+const CLOSED: u32 = 17;
+
+/// Where the words of `tether_state` are, from its address on.
+const CURSOR: u32 = 0;
+const LIMIT: u32 = 4;
+const COLOUR: u32 = 8;
+const STACK_TOP: u32 = 12;
+const STACK_LIMIT: u32 = 16;
+const STACK_BASE: u32 = 20;
+const LAST_ERROR: u32 = 24;
+const LAST_ERROR_VALUE: u32 = 28;
+const END: u32 = 32;
+
+/// Addresses below are the language's.
+const BOUND: u32 = 1 << 20;
+/// Some of them, for what the collector is to read or write.
+const SCRATCH: u32 = 4096;
+
+/// The host: what it took of released handles, how many it takes at a time, and
+/// whether memory may grow.
+#[derive(Default)]
+struct World {
+    released: Vec<u32>,
+    takes: u32,
+    /// What a call from inside `tether_release` answered.
+    answer_inside: Option<u32>,
+    refuses_growth: bool,
+}
+
+impl ResourceLimiter for World {
+    fn memory_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
+        Ok(!self.refuses_growth)
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+struct Core {
+    store: Store<World>,
+    instance: Instance,
+    memory: Memory,
+    state: u32,
+}
+
+fn module(engine: &Engine, name: &str) -> Module {
+    Module::from_file(engine, artifact(name)).expect("the core module is built")
+}
+
+fn release(mut caller: Caller<'_, World>, handles: i32, count: i32) -> i32 {
+    let Some(Extern::Memory(memory)) = caller.get_export("memory") else { return 0 };
+    let taken = caller.data().takes.min(count as u32);
+    for index in 0..taken {
+        let at = handles as usize + index as usize * 8 + 4;
+        let mut word = [0; 4];
+        memory.read(&caller, at, &mut word).unwrap();
+        caller.data_mut().released.push(u32::from_le_bytes(word));
+    }
+    if let Some(Extern::Func(pending)) = caller.get_export("tether_collect") {
+        let mut answer = [Val::I32(0)];
+        pending.call(&mut caller, &[], &mut answer).unwrap();
+        caller.data_mut().answer_inside = Some(answer[0].unwrap_i32() as u32);
+    }
+    taken as i32
+}
+
+impl Core {
+    fn new() -> Core {
+        let engine = Engine::new(&Config::new()).unwrap();
+        let module = module(&engine, "tether_gc.core.wasm");
+        let mut store = Store::new(&engine, World::default());
+        store.limiter(|world| world);
+        let release = Func::wrap(&mut store, release);
+        let instance = Instance::new(&mut store, &module, &[release.into()]).unwrap();
+        let memory = instance.get_memory(&mut store, "memory").unwrap();
+        let state = instance.get_global(&mut store, "tether_state").unwrap();
+        let state = state.get(&mut store).unwrap_i32() as u32;
+        Core { store, instance, memory, state }
+    }
+
+    /// A heap with the shadow stack's place and size, and the wrap table's, chosen.
+    fn with_options(options: &[(u32, u32)]) -> Core {
+        let mut core = Core::new();
+        core.configure(options);
+        let code = core.call("start", &[SCRATCH]);
+        assert_eq!(code, 0);
+        core
+    }
+
+    /// Writes options: the position of a field, and its value.
+    fn configure(&mut self, options: &[(u32, u32)]) {
+        for field in 0..11 {
+            self.put(SCRATCH + field * 4, 0);
+        }
+        for &(field, value) in options {
+            self.put(SCRATCH + field * 4, value);
+        }
+    }
+
+    fn started() -> Core {
+        Core::with_options(&[])
+    }
+
+    fn call(&mut self, name: &str, words: &[u32]) -> u32 {
+        let words: Vec<Val> = words.iter().map(|&word| Val::I32(word as i32)).collect();
+        self.call_with(name, &words).unwrap()
+    }
+
+    fn call_with(&mut self, name: &str, values: &[Val]) -> Result<u32> {
+        let function = self.instance.get_func(&mut self.store, &format!("tether_{name}")).unwrap();
+        let mut answer = [Val::I32(0)];
+        function.call(&mut self.store, values, &mut answer)?;
+        Ok(answer[0].unwrap_i32() as u32)
+    }
+
+    /// A small object: so many granules, and a bit for each word that is a reference.
+    fn small(&mut self, granules: u32, template: u64) -> u32 {
+        let values = [Val::I32(granules as i32), Val::I64(template as i64)];
+        self.call_with("allocate_small", &values).unwrap()
+    }
+
+    fn pair(&mut self, first: u32, second: u32) -> u32 {
+        // Both words are references, and the granule is the last.
+        let object = self.small(1, 0x20 | 3 << 3 | 4);
+        self.put(object, first);
+        self.put(object + 4, second);
+        object
+    }
+
+    fn layout(&mut self, fixed: (u32, u64), element: (u32, u64)) -> u32 {
+        let values = [
+            Val::I32(fixed.0 as i32),
+            Val::I64(fixed.1 as i64),
+            Val::I32(element.0 as i32),
+            Val::I64(element.1 as i64),
+        ];
+        self.call_with("define_layout", &values).unwrap()
+    }
+
+    fn get(&mut self, address: u32) -> u32 {
+        let mut word = [0; 4];
+        self.memory.read(&self.store, address as usize, &mut word).unwrap();
+        u32::from_le_bytes(word)
+    }
+
+    fn put(&mut self, address: u32, word: u32) {
+        self.memory.write(&mut self.store, address as usize, &word.to_le_bytes()).unwrap();
+    }
+
+    fn state(&mut self, word: u32) -> u32 {
+        let at = self.state + word;
+        self.get(at)
+    }
+
+    fn set_state(&mut self, word: u32, value: u32) {
+        let at = self.state + word;
+        self.put(at, value);
+    }
+
+    /// What compiled code does to push a root.
+    fn push_by_hand(&mut self, object: u32) {
+        let top = self.state(STACK_TOP);
+        self.put(top, object);
+        self.set_state(STACK_TOP, top + 4);
+    }
+
+    fn last_error(&mut self) -> (u32, u32) {
+        (self.state(LAST_ERROR), self.state(LAST_ERROR_VALUE))
+    }
+
+    fn assert_sound(&mut self) {
+        assert_eq!(self.call("verify", &[SCRATCH]), 0, "at {:#x}", self.get(SCRATCH));
+    }
+
+    /// One of the counts that stand at the start of the statistics.
+    fn statistic(&mut self, field: u32) -> u32 {
+        assert_eq!(self.call("read_statistics", &[SCRATCH]), 0);
+        self.get(SCRATCH + field * 4)
+    }
+
+    fn collections(&mut self) -> u32 {
+        self.statistic(0)
+    }
+
+    fn is_object(&mut self, address: u32) -> bool {
+        self.call("is_object", &[address]) == 1
+    }
+}
+
+/// Name, kind and type of all that a module imports and exports, a line each.
+fn interface(name: &str) -> String {
+    let engine = Engine::default();
+    let module = module(&engine, name);
+    let mut lines: Vec<String> = module
+        .imports()
+        .map(|import| {
+            format!("import {} {} {}", import.module(), import.name(), describe(&import.ty()))
+        })
+        .chain(
+            module
+                .exports()
+                .map(|export| format!("export {} {}", export.name(), describe(&export.ty()))),
+        )
+        .collect();
+    lines.sort();
+    lines.join("\n") + "\n"
+}
+
+fn describe(ty: &ExternType) -> String {
+    match ty {
+        ExternType::Func(function) => {
+            let mut text = String::from("(");
+            for (index, parameter) in function.params().enumerate() {
+                let comma = if index > 0 { ", " } else { "" };
+                write!(text, "{comma}{parameter}").unwrap();
+            }
+            text.push(')');
+            for result in function.results() {
+                write!(text, " -> {result}").unwrap();
+            }
+            text
+        }
+        ExternType::Global(global) => format!("global {}", global.content()),
+        ExternType::Memory(_) => "memory".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_interface_is_what_was_promised() {
+    // To promise more: change the file, the header and docs/core-abi.md with it.
+    assert_eq!(interface("tether_gc.core.wasm"), include_str!("core_abi.txt"));
+    let without_diagnostics: String = include_str!("core_abi.txt")
+        .lines()
+        .filter(|line| !line.contains("tether_verify") && !line.contains("tether_read_statistics"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(interface("tether_gc.core-lean.wasm"), without_diagnostics);
+}
+
+#[test]
+fn all_that_the_collector_keeps_lies_above_the_bound() {
+    let mut core = Core::new();
+    let pages = core.memory.size(&core.store) as usize;
+    let mut below = vec![0; BOUND as usize];
+    core.memory.read(&core.store, 0, &mut below).unwrap();
+    assert!(below.iter().all(|&byte| byte == 0), "something is below the bound");
+    assert!(core.state >= BOUND && pages >= 17);
+    // A whole life leaves every byte below as it was.
+    core.memory.write(&mut core.store, 0, &vec![0xa5; BOUND as usize]).unwrap();
+    assert_eq!(core.call("start", &[0]), 0);
+    let mut list = 0;
+    for _ in 0..100_000 {
+        list = core.pair(list, 0);
+        let base = core.state(STACK_BASE);
+        core.put(base, list);
+        core.set_state(STACK_TOP, base + 4);
+    }
+    core.call("collect", &[]);
+    assert_eq!(core.call("verify", &[0]), 0);
+    core.memory.read(&core.store, 0, &mut below).unwrap();
+    assert!(below.iter().all(|&byte| byte == 0xa5), "something was written below the bound");
+}
+
+#[test]
+fn objects_are_described_by_layout_template_or_neither() {
+    let mut core = Core::started();
+    let node = core.layout((3, 0b101), (0, 0));
+    let array = core.layout((0, 0), (1, 1));
+    assert!(node > 1 && array > node);
+    let inner = core.call("allocate", &[node, 0]);
+    let outer = core.call("allocate", &[array, 1000]);
+    let large = core.call("allocate", &[array, 100_000]);
+    let conservative = core.call("allocate_conservative", &[24]);
+    core.push_by_hand(large);
+    core.put(large + 99_999 * 4, outer);
+    core.put(outer + 4, conservative);
+    core.put(conservative + 16, inner);
+    let lost = core.call("allocate", &[node, 0]);
+    // A scalar that looks like a reference keeps nothing.
+    core.put(inner + 4, lost);
+    core.call("collect", &[]);
+    core.assert_sound();
+    for object in [inner, outer, large, conservative] {
+        assert!(core.is_object(object), "{object:#x} was lost");
+    }
+    assert!(!core.is_object(lost));
+    assert_eq!(core.call("size_of", &[inner]), 16);
+    assert_eq!(core.call("size_of", &[outer]), 4000);
+    assert_eq!(core.get(inner), 0);
+}
+
+#[test]
+fn leaves_of_every_size_can_be_had_side_by_side_with_traced_objects() {
+    let mut core = Core::started();
+    let mut kept = Vec::new();
+    for round in 0..4 {
+        for size in (0..400).chain([4_000, 8_192, 8_193, 100_000]) {
+            let leaf = core.call("allocate_leaf", &[size]);
+            assert_ne!(leaf, 0);
+            core.put(leaf, leaf);
+            let pair = core.pair(leaf, 0);
+            if (size + round) % 3 == 0 {
+                core.push_by_hand(pair);
+                kept.push((pair, leaf));
+            }
+        }
+        core.call("collect", &[]);
+        core.assert_sound();
+    }
+    for (pair, leaf) in kept {
+        assert_eq!(core.get(pair), leaf);
+        assert_eq!(core.get(leaf), leaf);
+    }
+}
+
+#[test]
+fn aligned_objects_are_where_they_should_be() {
+    let mut core = Core::started();
+    for (layout, length) in [(LEAF, 40), (CONSERVATIVE, 5_000), (LEAF, 20_000)] {
+        for shift in 0..=12 {
+            let object = core.call("allocate_aligned", &[layout, length, 1 << shift]);
+            assert_ne!(object, 0);
+            assert_eq!(object % (1 << shift), 0);
+            core.push_by_hand(object);
+        }
+    }
+    core.call("collect", &[]);
+    core.assert_sound();
+    for alignment in [0, 3, 8192] {
+        assert_eq!(core.call("allocate_aligned", &[LEAF, 8, alignment]), 0);
+        assert_eq!(core.last_error().0, OUT_OF_BOUNDS);
+    }
+    let base = core.state(STACK_BASE);
+    core.set_state(STACK_TOP, base);
+    core.call("collect", &[]);
+    core.assert_sound();
+    assert_eq!(core.statistic(4), 0, "what was dead was not given back");
+}
+
+#[test]
+fn what_compiled_code_bumps_and_pushes_is_taken_over() {
+    let mut core = Core::started();
+    core.pair(0, 0);
+    let cursor = core.state(CURSOR);
+    assert!(core.state(LIMIT) - cursor >= 16);
+    // A pair of references, as compiled code makes it.
+    core.set_state(CURSOR, cursor + 8);
+    let metadata = (cursor & 0xffff_0000) | ((cursor & 0xffff) >> 3);
+    let byte = core.state(COLOUR) as u8 | 0x20 | 3 << 3 | 4;
+    core.memory.write(&mut core.store, metadata as usize, &[byte]).unwrap();
+    core.push_by_hand(cursor);
+    let other = core.pair(0, 0);
+    assert_ne!(other, cursor);
+    core.put(cursor, other);
+    core.call("collect", &[]);
+    core.assert_sound();
+    assert!(core.is_object(cursor) && core.is_object(other));
+    let top = core.state(STACK_TOP);
+    core.set_state(STACK_TOP, top - 4);
+    core.call("collect", &[]);
+    assert!(!core.is_object(cursor) && !core.is_object(other));
+}
+
+#[test]
+fn words_that_compiled_code_spoilt_are_an_error_or_cost_a_hole() {
+    let mut core = Core::started();
+    let kept = core.pair(0, 0);
+    core.push_by_hand(kept);
+    for cursor in [0, 1, 4, u32::MAX, 0x8000_0000] {
+        core.set_state(CURSOR, cursor);
+        assert_eq!(core.call("collect", &[]), 0);
+        core.assert_sound();
+        core.set_state(END, cursor);
+        assert_ne!(core.call("allocate_conservative", &[24]), 0);
+        core.assert_sound();
+    }
+    let top = core.state(STACK_TOP);
+    let limit = core.state(STACK_LIMIT);
+    for wrong in [0, top - 8, limit + 4, top + 1, u32::MAX] {
+        core.set_state(STACK_TOP, wrong);
+        assert_eq!(core.call("collect", &[]), ROOT_STACK_FULL);
+        assert_eq!(core.call("allocate", &[LEAF, 8_000]), 0);
+        assert_eq!(core.last_error(), (ROOT_STACK_FULL, 16_384));
+    }
+    core.set_state(STACK_TOP, top);
+    assert_eq!(core.call("collect", &[]), 0);
+    assert!(core.is_object(kept));
+    core.assert_sound();
+}
+
+#[test]
+fn words_on_the_stack_and_in_slots_that_are_no_references_do_no_harm() {
+    let mut core = Core::started();
+    let kept = core.pair(0, 0);
+    let mut junk = vec![1, 3, 7, kept + 1, kept + 4, kept + 8, BOUND, u32::MAX, 0xffff_fff8];
+    junk.extend((0..64).map(|index| kept.wrapping_add(index * 997)));
+    core.push_by_hand(kept);
+    for &word in &junk {
+        core.push_by_hand(word);
+        let holder = core.pair(word, word ^ 0x5555_5555);
+        core.push_by_hand(holder);
+    }
+    for _ in 0..3 {
+        assert_eq!(core.call("collect", &[]), 0);
+    }
+    assert!(core.is_object(kept));
+    assert_eq!(core.get(kept), 0);
+}
+
+#[test]
+fn in_a_scope_every_object_comes_to_the_collector_and_lives() {
+    let mut core = Core::started();
+    core.pair(0, 0);
+    assert_eq!(core.call("enter_scope", &[]), 0);
+    assert_eq!(core.state(CURSOR), core.state(LIMIT));
+    let inside: Vec<u32> = (0..100)
+        .map(
+            |index| {
+                if index % 2 == 0 { core.pair(0, 0) } else { core.call("allocate_leaf", &[20]) }
+            },
+        )
+        .collect();
+    core.call("collect", &[]);
+    assert!(inside.iter().all(|&object| core.is_object(object)));
+    core.assert_sound();
+    assert_eq!(core.call("leave_scope", &[inside[0]]), 0);
+    assert!(core.state(CURSOR) <= core.state(LIMIT));
+    core.call("collect", &[]);
+    assert!(!inside.iter().any(|&object| core.is_object(object)));
+    assert_eq!(core.call("leave_scope", &[0]), NO_SCOPE);
+}
+
+#[test]
+fn the_shadow_stack_is_where_and_as_large_as_was_asked() {
+    let place = 65_536;
+    let mut core = Core::with_options(&[(1, 10), (2, place)]);
+    assert_eq!(core.state(STACK_BASE), place);
+    assert_eq!(core.state(STACK_TOP), place);
+    assert_eq!(core.state(STACK_LIMIT), place + 40);
+    let objects: Vec<u32> = (0..10).map(|_| core.pair(0, 0)).collect();
+    for &object in &objects {
+        assert_eq!(core.call("push", &[object]), 0);
+    }
+    assert_eq!(core.state(STACK_TOP), core.state(STACK_LIMIT));
+    assert_eq!(core.call("push", &[objects[0]]), ROOT_STACK_FULL);
+    assert_eq!(core.call("enter_scope", &[]), ROOT_STACK_FULL);
+    // Registering roots its wrapper all the same.
+    core.call("collect", &[]);
+    core.assert_sound();
+    assert!(objects.iter().all(|&object| core.is_object(object)));
+    assert_eq!(core.call("pop", &[]), objects[9]);
+    assert_eq!(core.call("truncate", &[2]), 0);
+    assert_eq!(core.call("truncate", &[3]), NO_SUCH_ROOT);
+    assert_eq!(core.state(STACK_TOP), place + 8);
+    assert_eq!(core.call("close", &[]), 0);
+    assert_eq!(core.state(STACK_LIMIT), 0);
+}
+
+#[test]
+fn ranges_are_scanned_and_a_pointer_into_an_object_keeps_it() {
+    let mut core = Core::started();
+    let (begin, end) = (65_536, 65_536 + 64);
+    let pair = core.pair(0, 0);
+    let leaf = core.call("allocate_leaf", &[500]);
+    let large = core.call("allocate_leaf", &[50_000]);
+    core.put(begin + 4, pair);
+    core.put(begin + 8, leaf + 499);
+    core.put(end - 4, large + 40_000);
+    assert_eq!(core.call("add_roots", &[begin, end]), 0);
+    core.call("collect", &[]);
+    for object in [pair, leaf, large] {
+        assert!(core.is_object(object));
+    }
+    // A range that was added again has another end.
+    assert_eq!(core.call("add_roots", &[begin, begin + 8]), 0);
+    core.call("collect", &[]);
+    assert!(core.is_object(pair) && !core.is_object(leaf) && !core.is_object(large));
+    assert_eq!(core.call("remove_roots", &[begin]), 0);
+    core.call("collect", &[]);
+    assert!(!core.is_object(pair));
+    assert_eq!(core.call("remove_roots", &[begin]), NO_SUCH_ROOT);
+    assert_eq!(core.call("add_roots", &[begin, 0]), OUT_OF_BOUNDS);
+    assert_eq!(core.call("add_roots", &[begin, begin - 4]), OUT_OF_BOUNDS);
+    assert_eq!(core.call("add_roots", &[begin, u32::MAX]), OUT_OF_BOUNDS);
+    core.assert_sound();
+}
+
+#[test]
+fn handles_that_the_program_does_not_take_wait_to_be_drained() {
+    let mut core = Core::started();
+    for handle in 0..1000 {
+        assert_ne!(core.call("wrap", &[7, handle, 0]), 0);
+    }
+    core.call("collect", &[]);
+    assert_eq!(core.call("pending", &[]), 1000);
+    let mut drained = Vec::new();
+    loop {
+        let count = core.call("drain", &[SCRATCH, 300]);
+        if count == 0 {
+            break;
+        }
+        for index in 0..count {
+            assert_eq!(core.get(SCRATCH + index * 8), 7);
+            drained.push(core.get(SCRATCH + index * 8 + 4));
+        }
+    }
+    drained.sort_unstable();
+    assert_eq!(drained, (0..1000).collect::<Vec<_>>());
+    assert!(core.store.data().released.is_empty());
+}
+
+#[test]
+fn what_the_program_takes_in_part_comes_once() {
+    let mut core = Core::started();
+    core.store.data_mut().takes = 100;
+    for handle in 0..1000 {
+        core.call("wrap", &[7, handle, 0]);
+    }
+    core.call("collect", &[]);
+    assert_eq!(core.store.data().answer_inside, Some(BUSY));
+    let taken = core.store.data().released.len() as u32;
+    assert!(taken > 0);
+    assert_eq!(core.call("pending", &[]), 1000 - taken);
+    core.store.data_mut().takes = u32::MAX;
+    core.call("wrap", &[7, 1000, 0]);
+    assert_eq!(core.call("close", &[]), 0);
+    let mut released = core.store.data().released.clone();
+    released.sort_unstable();
+    assert_eq!(released, (0..=1000).collect::<Vec<_>>());
+    assert_eq!(core.call("drain", &[SCRATCH, 10]), 0);
+}
+
+#[test]
+fn a_closed_heap_keeps_what_was_not_taken() {
+    let mut core = Core::started();
+    for handle in 0..100 {
+        core.call("wrap", &[7, handle, 0]);
+    }
+    assert_eq!(core.call("close", &[]), 0);
+    assert_eq!(core.call("close", &[]), CLOSED);
+    assert_eq!(core.call("allocate", &[LEAF, 8]), 0);
+    assert_eq!(core.call("allocate_leaf", &[8]), 0);
+    assert_eq!(core.small(1, 4), 0);
+    assert_eq!(core.last_error().0, CLOSED);
+    assert_eq!(core.call("drain", &[SCRATCH, 1000]), 100);
+    let mut handles: Vec<u32> = (0..100).map(|index| core.get(SCRATCH + index * 8 + 4)).collect();
+    handles.sort_unstable();
+    assert_eq!(handles, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_table_in_which_all_is_live_is_full_and_the_next_handle_stays_the_callers() {
+    let mut core = Core::with_options(&[(3, 8), (5, 8)]);
+    for handle in 0..8 {
+        let wrapper = core.call("wrap", &[1, handle, 0]);
+        core.push_by_hand(wrapper);
+    }
+    assert_eq!(core.call("wrap", &[1, 8, 0]), 0);
+    assert_eq!(core.last_error(), (WRAP_TABLE_FULL, 8));
+    let plain = core.pair(0, 0);
+    assert_eq!(core.call("register", &[plain, 1, 9, 0]), WRAP_TABLE_FULL);
+    assert!(core.is_object(plain), "the wrapper in flight was swept");
+    let top = core.state(STACK_TOP);
+    core.set_state(STACK_TOP, top - 4);
+    assert_eq!(core.call("register", &[plain, 1, 9, 0]), 0);
+    assert_eq!(core.call("pending", &[]), 1);
+    core.assert_sound();
+}
+
+#[test]
+fn wrappers_weights_and_pins_answer_for_what_they_are() {
+    let mut core = Core::started();
+    let object = core.pair(0, 0);
+    core.push_by_hand(object);
+    assert_eq!(core.call("set_weight", &[object, 5]), NOT_REGISTERED);
+    assert_eq!(core.call("register", &[object, 3, 42, 1000]), 0);
+    assert_eq!(core.call("register", &[object, 3, 43, 0]), ALREADY_REGISTERED);
+    assert_eq!(core.call("handle_of", &[object, SCRATCH]), 0);
+    assert_eq!((core.get(SCRATCH), core.get(SCRATCH + 4)), (3, 42));
+    // Heavy enough for a collection at the next registration.
+    let before = core.collections();
+    assert_eq!(core.call("set_weight", &[object, 200 << 20]), 0);
+    core.call("wrap", &[3, 44, 1]);
+    assert_eq!(core.collections(), before + 1);
+    assert_eq!(core.call("dispose", &[object]), 0);
+    assert_eq!(core.call("dispose", &[object]), NOT_REGISTERED);
+    assert_eq!(core.call("handle_of", &[object, SCRATCH]), NOT_REGISTERED);
+    let pinned = core.pair(0, 0);
+    assert_eq!(core.call("pin", &[pinned]), 0);
+    assert_eq!(core.call("pin", &[pinned]), 0);
+    assert_eq!(core.call("unpin", &[pinned]), 0);
+    core.call("collect", &[]);
+    assert!(core.is_object(pinned));
+    assert_eq!(core.call("unpin", &[pinned]), 0);
+    assert_eq!(core.call("unpin", &[pinned]), NOT_PINNED);
+    core.call("collect", &[]);
+    assert!(!core.is_object(pinned));
+    core.assert_sound();
+}
+
+#[test]
+fn bad_arguments_are_named() {
+    let mut core = Core::started();
+    assert_eq!(core.call("start", &[0]), ALREADY_STARTED);
+    for wrong in [0, 8, BOUND, u32::MAX] {
+        assert_eq!(core.call("register", &[wrong, 1, 1, 0]), INVALID_REF);
+        assert_eq!(core.last_error(), (INVALID_REF, wrong));
+        assert_eq!(core.call("pin", &[wrong]), INVALID_REF);
+        assert_eq!(core.call("size_of", &[wrong]), 0);
+    }
+    assert_eq!(core.call("allocate", &[99, 1]), 0);
+    assert_eq!(core.last_error(), (INVALID_LAYOUT, 99));
+    assert_eq!(core.layout((65, 0), (0, 0)), 0);
+    assert_eq!(core.last_error(), (INVALID_LAYOUT, 65));
+    for granules in [0, 9, 0x2000_0000, u32::MAX] {
+        assert_eq!(core.small(granules, 4), 0);
+        assert_eq!(core.last_error().0, INVALID_LAYOUT);
+    }
+    for size in [0x7fff_0001, 0xffff_fff0, 0xffff_ffff] {
+        assert_eq!(core.call("allocate_leaf", &[size]), 0);
+        assert_eq!(core.last_error().0, OUT_OF_MEMORY);
+        assert_eq!(core.call("allocate_conservative", &[size]), 0);
+    }
+    let nowhere = u32::MAX - 4;
+    let object = core.call("wrap", &[1, 1, 0]);
+    assert_eq!(core.call("handle_of", &[object, nowhere]), OUT_OF_BOUNDS);
+    assert_eq!(core.call("read_statistics", &[nowhere]), OUT_OF_BOUNDS);
+    core.call("collect", &[]);
+    assert_eq!(core.call("drain", &[nowhere, 1]), 0);
+    assert_eq!(core.call("pending", &[]), 1, "a handle was lost");
+    core.assert_sound();
+}
+
+#[test]
+fn bad_options_are_named_and_the_heap_can_still_be_started() {
+    let mut core = Core::new();
+    for (field, value) in [(7, 9), (1, 1 << 27), (3, 1 << 27)] {
+        core.configure(&[(field, value)]);
+        assert_eq!(core.call("start", &[SCRATCH]), INVALID_OPTION, "field {field}");
+    }
+    core.configure(&[(1, 1000), (2, u32::MAX - 8)]);
+    assert_eq!(core.call("start", &[SCRATCH]), OUT_OF_BOUNDS);
+    assert_eq!(core.call("start", &[u32::MAX - 8]), OUT_OF_BOUNDS);
+    assert_eq!(core.call("start", &[0]), 0);
+}
+
+#[test]
+fn the_trapping_forms_trap_and_the_others_do_not() {
+    for (name, words) in [
+        ("allocate_or_trap", &[LEAF, 1 << 20][..]),
+        ("allocate_leaf_or_trap", &[1 << 20]),
+        ("allocate_conservative_or_trap", &[1 << 20]),
+        ("push_or_trap", &[12]),
+        ("register_or_trap", &[12, 1, 1, 0]),
+    ] {
+        let values: Vec<Val> = words.iter().map(|&word| Val::I32(word as i32)).collect();
+        let mut core = Core::with_options(&[(0, 600_000)]);
+        let plain = name.trim_end_matches("_or_trap");
+        let answer = core.call_with(plain, &values).expect("this form does not trap");
+        assert_eq!(answer != 0, plain == "push" || plain == "register", "{plain} worked");
+        assert!(core.call_with(name, &values).is_err(), "{name} did not trap");
+    }
+    let mut core = Core::with_options(&[(3, 1), (5, 1)]);
+    let wrapper = core.call("wrap_or_trap", &[1, 1, 0]);
+    core.push_by_hand(wrapper);
+    let values = [1, 2, 0].map(Val::I32);
+    assert!(core.call_with("wrap_or_trap", &values).is_err());
+}
+
+#[test]
+fn memory_that_does_not_grow_is_an_error_and_nothing_is_lost() {
+    let mut core = Core::started();
+    let first = core.pair(0, 0);
+    core.push_by_hand(first);
+    core.store.data_mut().refuses_growth = true;
+    let mut list = first;
+    loop {
+        let node = core.pair(list, 0);
+        if node == 0 {
+            break;
+        }
+        list = node;
+        let base = core.state(STACK_BASE);
+        core.put(base, list);
+    }
+    assert_eq!(core.last_error(), (OUT_OF_MEMORY, 8));
+    assert_eq!(core.call("allocate_leaf", &[100_000]), 0);
+    core.assert_sound();
+    let mut length = 0;
+    let mut at = list;
+    while at != 0 {
+        length += 1;
+        at = core.get(at);
+    }
+    assert!(length > 1000);
+    core.store.data_mut().refuses_growth = false;
+    assert_ne!(core.pair(0, 0), 0);
+    core.assert_sound();
+}
+
+#[test]
+fn under_stress_every_allocation_comes_to_the_collector() {
+    let mut core = Core::with_options(&[(9, 1)]);
+    let kept = core.pair(0, 0);
+    core.push_by_hand(kept);
+    let before = core.collections();
+    let lost = core.pair(0, 0);
+    // It may have the place of the one that was lost.
+    let next = core.pair(0, 0);
+    assert_eq!(core.collections(), before + 2);
+    assert!(core.is_object(kept) && (next == lost || !core.is_object(lost)));
+}

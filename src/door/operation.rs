@@ -1,0 +1,133 @@
+//! The operations that take words and give a word: most of what a door does.
+//!
+//! A door hands them over as a number and its operands, so that entering the heap,
+//! leaving it, and what becomes of an error are one piece of code and not one for
+//! each function.
+
+use crate::error::Error;
+use crate::heap::Heap;
+#[cfg(feature = "core")]
+use crate::layout::CONSERVATIVE;
+use crate::memory::Memory;
+use crate::observer::Observer;
+
+/// An operation of the heap. The operands are named behind each.
+#[derive(Clone, Copy, Debug)]
+pub enum Operation {
+    /// Layout, length.
+    Allocate,
+    /// Size in bytes.
+    #[cfg(feature = "core")]
+    AllocateLeaf,
+    /// Size in bytes.
+    #[cfg(feature = "core")]
+    AllocateConservative,
+    /// Layout, length, alignment.
+    #[cfg(feature = "core")]
+    AllocateAligned,
+    /// No operands.
+    Collect,
+    /// Releases everything; gives how many handles wait.
+    Close,
+    /// Address; gives 1 or 0.
+    #[cfg(feature = "core")]
+    IsObject,
+    /// Object.
+    #[cfg(feature = "core")]
+    SizeOf,
+    /// Object, index.
+    #[cfg(feature = "component")]
+    Get,
+    /// Object, index, value.
+    #[cfg(feature = "component")]
+    Set,
+    /// Object.
+    Push,
+    /// No operands; gives the object.
+    Pop,
+    /// Depth.
+    Truncate,
+    /// Index.
+    #[cfg(feature = "component")]
+    Root,
+    /// Index, object.
+    #[cfg(feature = "component")]
+    SetRoot,
+    /// No operands.
+    EnterScope,
+    /// Object to keep.
+    LeaveScope,
+    /// Object; gives its pins.
+    Pin,
+    /// Object; gives its pins.
+    Unpin,
+    /// Begin, end.
+    #[cfg(feature = "core")]
+    AddRoots,
+    /// Begin.
+    #[cfg(feature = "core")]
+    RemoveRoots,
+    /// Wrapper, kind, handle, weight.
+    Register,
+    /// Kind, handle, weight; gives the wrapper.
+    Wrap,
+    /// Wrapper, weight.
+    #[cfg(feature = "core")]
+    SetWeight,
+    /// Wrapper.
+    Dispose,
+    /// No operands; gives a number.
+    #[cfg(feature = "core")]
+    Pending,
+}
+
+/// Performs an operation on the heap; gives its result, or 0 where it has none.
+#[inline(always)]
+pub fn perform<M: Memory, O: Observer>(
+    heap: &mut Heap<M, O>,
+    operation: Operation,
+    [a, b, c, d]: [u32; 4],
+) -> Result<u32, Error> {
+    let done = match operation {
+        Operation::Allocate => return heap.allocate(a, b),
+        #[cfg(feature = "core")]
+        Operation::AllocateLeaf => return heap.allocate_leaf(a),
+        #[cfg(feature = "core")]
+        Operation::AllocateConservative => return heap.allocate(CONSERVATIVE, a),
+        #[cfg(feature = "core")]
+        Operation::AllocateAligned => return heap.allocate_aligned(a, b, c),
+        Operation::Close => return heap.close(),
+        #[cfg(feature = "core")]
+        Operation::IsObject => return Ok(u32::from(heap.is_object(a))),
+        #[cfg(feature = "core")]
+        Operation::SizeOf => return heap.size_of(a),
+        #[cfg(feature = "component")]
+        Operation::Get => return heap.get(a, b),
+        Operation::Pop => return heap.pop(),
+        #[cfg(feature = "component")]
+        Operation::Root => return heap.root(a),
+        Operation::Pin => return heap.pin(a),
+        Operation::Unpin => return heap.unpin(a),
+        Operation::Wrap => return heap.wrap(a, b, c),
+        #[cfg(feature = "core")]
+        Operation::Pending => return Ok(heap.pending()),
+        Operation::Collect => heap.collect(),
+        #[cfg(feature = "component")]
+        Operation::Set => heap.set(a, b, c),
+        Operation::Push => heap.push(a),
+        Operation::Truncate => heap.truncate(a),
+        #[cfg(feature = "component")]
+        Operation::SetRoot => heap.set_root(a, b),
+        Operation::EnterScope => heap.enter_scope(),
+        Operation::LeaveScope => heap.leave_scope(a),
+        #[cfg(feature = "core")]
+        Operation::AddRoots => heap.add_roots(a, b),
+        #[cfg(feature = "core")]
+        Operation::RemoveRoots => heap.remove_roots(a),
+        Operation::Register => heap.register(a, b, c, d),
+        #[cfg(feature = "core")]
+        Operation::SetWeight => heap.set_weight(a, b),
+        Operation::Dispose => heap.dispose(a),
+    };
+    done.map(|()| 0)
+}

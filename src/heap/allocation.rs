@@ -1,0 +1,283 @@
+//! Allocation: from a description of the object to its metadata.
+//!
+//! Small objects are bumped into the hole at hand; when it is used up, the next
+//! one is swept for, then a block is taken if the heap may be larger, then the
+//! heap is collected. Large objects have ranges of their own.
+
+use super::{Heap, InFlight, NOTHING};
+use crate::error::Error;
+use crate::large::NewLarge;
+use crate::layout::{self, LayoutId, Shape};
+use crate::memory::Memory;
+use crate::metadata::{
+    self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT, TEMPLATE_GRANULES, TRACED,
+};
+use crate::observer::{Cause, Observer};
+use crate::units::{
+    GRANULE_BYTES, GRANULE_WORDS, LARGEST_BLOCK_OBJECT_BYTES, PAYLOAD_BYTES, Reference,
+    object_bytes,
+};
+
+/// The largest alignment that can be asked for, in bytes.
+pub const MOST_ALIGNMENT_BYTES: u32 = 4096;
+
+/// A component's callers get zeroed objects of the usual alignment, and so its code
+/// can do without what the others need.
+const PLAIN_ONLY: bool = cfg!(feature = "component");
+
+/// An object to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct New {
+    layout: LayoutId,
+    /// Rounded up to granules.
+    pub(super) size_bytes: u32,
+    /// A power of two, at least a granule.
+    alignment: u32,
+    zeroed: bool,
+    /// Its metadata where it is small and of fixed size; 0 where it is found by layout.
+    template: u64,
+}
+
+impl New {
+    fn alignment(&self) -> u32 {
+        if PLAIN_ONLY { GRANULE_BYTES } else { self.alignment }
+    }
+
+    fn is_zeroed(&self) -> bool {
+        PLAIN_ONLY || self.zeroed
+    }
+}
+
+impl<M: Memory, O: Observer> Heap<M, O> {
+    /// Allocates a zeroed object: of `length` bytes for [`layout::LEAF`] and
+    /// [`layout::CONSERVATIVE`], of `length` elements for a defined layout.
+    ///
+    /// May collect. Errors: `OutOfMemory`, `InvalidLayout`, `Closed`, and, in a
+    /// scope, `RootStackFull`. Cost: a bump and some bytes of metadata; now and
+    /// then the sweep to the next hole.
+    #[inline]
+    pub fn allocate(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
+        self.check_open()?;
+        self.allocate_keeping(layout, length, NOTHING)
+    }
+
+    /// Allocates an object without references whose content is whatever the memory
+    /// held: for a caller who writes all of it.
+    ///
+    /// May collect. Errors: as [`allocate`](Self::allocate). Cost: as `allocate`,
+    /// without zeroing.
+    pub fn allocate_leaf(&mut self, size_bytes: u32) -> Result<Reference, Error> {
+        self.check_open()?;
+        let new = self.describe(layout::LEAF, size_bytes)?;
+        self.place(&New { zeroed: false, ..new }, NOTHING)
+    }
+
+    /// Allocates a zeroed object at a multiple of `alignment`, a power of two up
+    /// to [`MOST_ALIGNMENT_BYTES`].
+    ///
+    /// May collect. Errors: as [`allocate`](Self::allocate), and `OutOfBounds` for
+    /// another alignment. Cost: as `allocate`, and up to `alignment` bytes that stay
+    /// unused until the next collection.
+    pub fn allocate_aligned(
+        &mut self,
+        layout: LayoutId,
+        length: u32,
+        alignment: u32,
+    ) -> Result<Reference, Error> {
+        self.check_open()?;
+        if !alignment.is_power_of_two() || alignment > MOST_ALIGNMENT_BYTES {
+            return Err(Error::OutOfBounds { size_bytes: MOST_ALIGNMENT_BYTES });
+        }
+        let new = self.describe(layout, length)?;
+        self.place(&New { alignment: alignment.max(GRANULE_BYTES), ..new }, NOTHING)
+    }
+
+    /// Allocates a zeroed object of a few granules, with a bit in `references` for
+    /// each word that holds one.
+    pub fn allocate_small(&mut self, granules: u32, references: u64) -> Result<Reference, Error> {
+        self.check_open()?;
+        if granules == 0 || granules > TEMPLATE_GRANULES {
+            return Err(Error::InvalidLayout { layout: granules });
+        }
+        let words = granules * GRANULE_WORDS;
+        let references = references & ((1 << words) - 1);
+        let new = New {
+            layout: layout::LEAF,
+            size_bytes: granules * GRANULE_BYTES,
+            alignment: GRANULE_BYTES,
+            zeroed: true,
+            template: metadata::template(granules, references),
+        };
+        self.place(&new, NOTHING)
+    }
+
+    pub(super) fn allocate_keeping(
+        &mut self,
+        layout: LayoutId,
+        length: u32,
+        in_flight: InFlight<'_>,
+    ) -> Result<Reference, Error> {
+        let new = self.describe(layout, length)?;
+        self.place(&new, in_flight)
+    }
+
+    /// What an object of a layout will be.
+    #[inline]
+    pub(super) fn describe(&self, layout: LayoutId, length: u32) -> Result<New, Error> {
+        let (template, bytes) = match layout {
+            layout::LEAF | layout::CONSERVATIVE => (0, u64::from(length)),
+            _ => {
+                let shape = self.layouts.shape(&self.supply.memory, layout)?;
+                let bytes = shape.bytes(length).ok_or(Error::InvalidLayout { layout })?;
+                (shape.template(), bytes)
+            }
+        };
+        let needed_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let size_bytes = object_bytes(bytes).ok_or(Error::OutOfMemory { needed_bytes })?;
+        Ok(New { layout, size_bytes, alignment: GRANULE_BYTES, zeroed: true, template })
+    }
+
+    /// Finds room for a new object, and makes it one.
+    #[inline(never)]
+    pub(super) fn place(&mut self, new: &New, in_flight: InFlight<'_>) -> Result<Reference, Error> {
+        let scoped = self.roots.scope_depth() > 0;
+        if scoped {
+            self.roots.check_room(1)?;
+        }
+        self.stress(in_flight);
+        let needed_bytes = new.size_bytes;
+        let room_bytes = new.size_bytes + (new.alignment() - GRANULE_BYTES);
+        let placed = if room_bytes <= LARGEST_BLOCK_OBJECT_BYTES {
+            self.place_in_block(new, room_bytes, in_flight)
+        } else {
+            self.place_large(new, room_bytes, in_flight)
+        };
+        let address = placed.ok_or(Error::OutOfMemory { needed_bytes })?;
+        if scoped {
+            self.roots.push_scoped(&mut self.supply.memory, address);
+        }
+        Ok(address)
+    }
+
+    #[inline]
+    fn place_in_block(
+        &mut self,
+        new: &New,
+        room_bytes: u32,
+        in_flight: InFlight<'_>,
+    ) -> Option<Reference> {
+        let (cursor, _, end) = self.blocks.hole();
+        if room_bytes > end - cursor {
+            self.refill(room_bytes, in_flight)?;
+        }
+        let memory = &mut self.supply.memory;
+        let address = if new.is_zeroed() {
+            if new.alignment() > GRANULE_BYTES {
+                self.blocks.align(memory, new.alignment());
+            }
+            self.blocks.bump(memory, new.size_bytes)?
+        } else {
+            self.blocks.bump_from_end(new.size_bytes)?
+        };
+        self.write_metadata(address, new);
+        Some(address)
+    }
+
+    /// Describes a new object in its metadata bytes, which are zero.
+    #[inline]
+    fn write_metadata(&mut self, address: Reference, new: &New) {
+        let memory = &mut self.supply.memory;
+        let start = metadata::metadata_of(address);
+        let granules = new.size_bytes / GRANULE_BYTES;
+        let last = start + granules - 1;
+        if new.template != 0 {
+            let template = new.template | u64::from(self.live);
+            return metadata::store_template(memory, start, granules, template);
+        }
+        if new.layout == layout::LEAF {
+            return metadata::store_leaf(memory, start, new.size_bytes, self.live);
+        }
+        let mut first_byte = self.live | TRACED;
+        if new.layout == layout::CONSERVATIVE {
+            first_byte |= CONSERVATIVE;
+        } else {
+            let Ok(shape) = self.layouts.shape(memory, new.layout) else { return };
+            write_references(memory, start, last, shape);
+            let references = memory.load_u8(start);
+            first_byte = if shape.is_leaf() { self.live } else { first_byte | references };
+        }
+        memory.store_u8(start, first_byte);
+        let last_byte = memory.load_u8(last) | END;
+        memory.store_u8(last, last_byte);
+    }
+
+    /// Goes on to a hole that has room: the next one, or a new block if the heap
+    /// may be larger, or what a collection finds.
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self, room_bytes: u32, in_flight: InFlight<'_>) -> Option<()> {
+        if self.blocks.next_hole(&mut self.supply.memory, room_bytes, self.live) {
+            return Some(());
+        }
+        if !self.is_collection_due_for(PAYLOAD_BYTES) && self.blocks.take_block(&mut self.supply) {
+            return Some(());
+        }
+        self.collect_keeping(Cause::Space, in_flight);
+        let found = self.blocks.next_hole(&mut self.supply.memory, room_bytes, self.live)
+            || self.blocks.take_block(&mut self.supply);
+        found.then_some(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn place_large(
+        &mut self,
+        new: &New,
+        room_bytes: u32,
+        in_flight: InFlight<'_>,
+    ) -> Option<Reference> {
+        // What holds no references is marked and not looked at.
+        let shape = self.layouts.shape(&self.supply.memory, new.layout);
+        let leaf = shape.is_ok_and(Shape::is_leaf);
+        let mut large = NewLarge {
+            size_bytes: new.size_bytes,
+            layout: if leaf { layout::LEAF } else { new.layout },
+            alignment: new.alignment(),
+            zeroed: new.is_zeroed(),
+            colour: self.live,
+        };
+        if !self.is_collection_due_for(room_bytes)
+            && let Some(address) = self.large.allocate(&mut self.supply, large)
+        {
+            return Some(address);
+        }
+        self.collect_keeping(Cause::Space, in_flight);
+        large.colour = self.live;
+        self.large.allocate(&mut self.supply, large)
+    }
+
+    /// Whether a heap larger by so many bytes should rather be collected.
+    fn is_collection_due_for(&self, more_bytes: u32) -> bool {
+        let heap = self.blocks.payload_bytes() + self.large.bytes() + u64::from(more_bytes);
+        let live = self.blocks.live_bytes() + self.large.live_bytes();
+        let live = u32::try_from(live).unwrap_or(u32::MAX);
+        heap > self.options.sizing.limit_bytes(live)
+    }
+}
+
+/// Sets the reference bits of an object's metadata bytes.
+#[inline]
+fn write_references<M: Memory>(memory: &mut M, start: u32, last: u32, shape: Shape) {
+    let mut index = 0;
+    let fixed_end = shape.fixed_words();
+    for at in start..=last {
+        if index >= fixed_end && shape.elements_are_references() {
+            // The rest is references, to the end and the padding behind it.
+            return memory.fill(at, last + 1 - at, REFERENCE_0 | REFERENCE_1);
+        }
+        let pair =
+            u8::from(shape.is_reference(index)) | u8::from(shape.is_reference(index + 1)) << 1;
+        memory.store_u8(at, pair << REFERENCE_SHIFT);
+        index += 2;
+    }
+}

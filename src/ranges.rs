@@ -1,0 +1,82 @@
+//! Root ranges: memory of the program's own whose words may name objects.
+//!
+//! A range is scanned conservatively, and a word that points into an object keeps
+//! it: compiled C has such words on its stack [boehm §2]. A range may also be the
+//! stack itself, from wherever it is when a collection begins up to a fixed end.
+//!
+//! Invariant: beginnings are distinct, and below their ends.
+
+use crate::error::Error;
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::table::{RECORD_BYTES, Table};
+use crate::units::WORD_BYTES;
+
+/// The key of the range that begins at the stack pointer: no address of a word.
+const STACK: u32 = 1;
+
+/// All root ranges of a heap.
+#[derive(Debug)]
+pub struct Ranges {
+    table: Table,
+}
+
+/// The key of a range: its first whole word.
+fn key_of(begin: u32) -> u32 {
+    if begin == 0 { STACK } else { begin.saturating_add(WORD_BYTES - 1) & !(WORD_BYTES - 1) }
+}
+
+impl Ranges {
+    /// No ranges.
+    pub const fn new() -> Self {
+        Ranges { table: Table::new() }
+    }
+
+    /// Adds a range, or gives a known one another end. 0 as its beginning stands
+    /// for the stack pointer.
+    pub fn add<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        begin: u32,
+        end: u32,
+    ) -> Result<(), Error> {
+        let key = key_of(begin);
+        if let Some(position) = self.table.find(&supply.memory, key) {
+            self.table.set_word(&mut supply.memory, position, 1, end);
+            return Ok(());
+        }
+        let length = self.table.length() + 1;
+        if !self.table.reserve(supply, length) {
+            return Err(Error::OutOfMemory { needed_bytes: length.saturating_mul(RECORD_BYTES) });
+        }
+        self.table.push(&mut supply.memory, [key, end, 0, 0]);
+        Ok(())
+    }
+
+    /// Removes a range. Whether it was there.
+    pub fn remove<M: Memory>(&mut self, memory: &mut M, begin: u32) -> bool {
+        let position = self.table.find(memory, key_of(begin));
+        position.map(|position| self.table.swap_remove(memory, position)).is_some()
+    }
+
+    /// How many ranges there are.
+    pub fn length(&self) -> u32 {
+        self.table.length()
+    }
+
+    /// The range at a position: the addresses of its first word and of its end.
+    pub fn range<M: Memory>(&self, memory: &M, position: u32) -> (u32, u32) {
+        let [key, end, ..] = self.table.record(memory, position);
+        (if key == STACK { memory.stack_pointer() } else { key }, end)
+    }
+
+    /// Bytes that the table takes.
+    pub fn size_bytes(&self) -> u32 {
+        self.table.size_bytes()
+    }
+
+    /// Gives the memory back.
+    pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.table.release(supply);
+    }
+}
