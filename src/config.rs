@@ -7,7 +7,7 @@ use crate::error::{Error, OptionName};
 /// [`Sizing::FLOOR_BYTES`], except where the sizing is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizing {
-    /// `1.4 · live` more, but at most `4.9 · √(live · 1 MiB)`: the less, in
+    /// `1.4 · live` more, but at most `4.7 · √(live · 1 MiB)`: the less, in
     /// proportion, the more is live, because then it is memory that is dear.
     Balanced,
     /// So many bytes more, whatever is live.
@@ -39,7 +39,7 @@ impl Sizing {
         let live = u64::from(live_bytes);
         match self {
             Sizing::Fixed { budget_bytes } => return live + u64::from(budget_bytes),
-            Sizing::Balanced => live + product(live_bytes, 140).min(root(490)),
+            Sizing::Balanced => live + product(live_bytes, 140).min(root(470)),
             Sizing::Factor { percent } => live + product(live_bytes, percent),
             Sizing::SquareRoot { percent } => live + root(percent),
         }

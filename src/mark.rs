@@ -175,7 +175,7 @@ impl<M: Memory> Marker<'_, M> {
         }
         // Where room is refused, what needs it is left out.
         let _ = self.stack.has_room(1) || self.stack.make_room(self.supply, 1);
-        let (hot, done) = self.visit_in_block(self.near, self.stack.hot(), address);
+        let (hot, done) = self.visit_in_block(self.near, self.stack.hot(), 0, address);
         self.stack.cool(hot);
         self.overflowed |= !done;
     }
@@ -232,8 +232,8 @@ impl<M: Memory> Marker<'_, M> {
 
     /// One reference. Calls nothing, except where there is no more to be done in line.
     #[inline(always)]
-    fn visit_with(&mut self, near: Near, hot: Hot, address: Reference) -> Hot {
-        let (visited, done) = self.visit_in_block(near, hot, address);
+    fn visit_with(&mut self, near: Near, hot: Hot, from: Reference, address: Reference) -> Hot {
+        let (visited, done) = self.visit_in_block(near, hot, from, address);
         if done {
             return visited;
         }
@@ -245,7 +245,13 @@ impl<M: Memory> Marker<'_, M> {
     /// The heart of marking. Whether it was all that is to be done: an address may lie
     /// in no block, and be a large object's, and the stack may be full.
     #[inline(always)]
-    fn visit_in_block(&mut self, near: Near, mut hot: Hot, address: Reference) -> (Hot, bool) {
+    fn visit_in_block(
+        &mut self,
+        near: Near,
+        mut hot: Hot,
+        from: Reference,
+        address: Reference,
+    ) -> (Hot, bool) {
         let memory = &mut self.supply.memory;
         if !near.map.is_block(memory, address) {
             return (hot, address == 0);
@@ -262,10 +268,16 @@ impl<M: Memory> Marker<'_, M> {
                 if hot.top == hot.end {
                     return (hot, false);
                 }
-                memory.store_u32(hot.top, hot.next);
+                // The nearer of the two comes next, the other has to wait: the first
+                // above `from`, the last below it.
+                let nearer = (address < from) != (address < hot.next);
+                let other = if nearer { hot.next } else { address };
+                memory.store_u32(hot.top, other);
                 hot.top += WORD_BYTES;
+                hot.next = if nearer { address } else { hot.next };
+            } else {
+                hot.next = address;
             }
-            hot.next = address;
         }
         memory.store_u8(start, byte ^ (near.unmarked | near.marked));
         near.map.note_marked(memory, address);
@@ -338,11 +350,11 @@ impl<M: Memory> Marker<'_, M> {
         loop {
             if byte & REFERENCE_0 != 0 {
                 let reference = self.supply.memory.load_u32(at);
-                hot = self.visit_with(near, hot, reference);
+                hot = self.visit_with(near, hot, address, reference);
             }
             if byte & REFERENCE_1 != 0 {
                 let reference = self.supply.memory.load_u32(at + WORD_BYTES);
-                hot = self.visit_with(near, hot, reference);
+                hot = self.visit_with(near, hot, address, reference);
             }
             if byte & END != 0 {
                 return hot;
@@ -399,7 +411,7 @@ impl<M: Memory> Marker<'_, M> {
         for index in from..to {
             if index >= all_from || shape.is_reference(index) {
                 let reference = self.supply.memory.load_u32(address + index * WORD_BYTES);
-                hot = self.visit_with(near, hot, reference);
+                hot = self.visit_with(near, hot, address, reference);
             }
         }
         self.stack.cool(hot);

@@ -36,9 +36,9 @@ unsafe impl<T> Sync for SingleThreaded<T> {}
 const ALL_PAGES: u32 = 1 << (32 - BLOCK_SHIFT);
 
 /// Growing has its price, so memory grows by this part of what it has at a time,
-/// from 1 page up to 64.
-const GROWTH_SHIFT: u32 = 4;
-const MOST_GROWTH_PAGES: u32 = 64;
+/// from 1 page up to 16.
+const GROWTH_SHIFT: u32 = 5;
+const MOST_GROWTH_PAGES: u32 = 16;
 
 /// Pages that nobody uses, one bit each: given back, or left of a growth.
 struct FreePages {

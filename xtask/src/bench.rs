@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: Tether against its peers, on wasmtime and on V8.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,7 +80,8 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     let mut errors = Vec::new();
     let results = run_all(&workspace, &options, &chosen, &mut errors)?;
     errors.extend(results.disagreements());
-    let judged = targets::judge(&results);
+    let size_of = |name: &str| fs::metadata(workspace.artifact(name)).ok().map(|file| file.len());
+    let judged = targets::judge(&results, &size_of);
     // Small workloads say nothing about speed.
     let judged = if options.quick { Vec::new() } else { judged };
     if options.json {

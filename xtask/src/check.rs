@@ -73,7 +73,14 @@ pub fn all(workspace: &Workspace) -> Result<()> {
     run(&mut clippy_for_wasm(workspace, &["--package", "tether-ledger"]), "clippy")?;
     progress("clippy for Wasm, the ledger through the core door");
     let of_ledger = ["--package", "tether-ledger", "--features", "core-door"];
-    run(&mut clippy_for_wasm(workspace, &of_ledger), "clippy")
+    run(&mut clippy_for_wasm(workspace, &of_ledger), "clippy")?;
+    for allocator in ["dlmalloc", "talc"] {
+        progress(&format!("clippy for Wasm, the benchmark's {allocator}"));
+        let of = ["--package", "tether-bench-allocators", "--features", allocator];
+        run(&mut clippy_for_wasm(workspace, &of), "clippy")?;
+    }
+    progress("clippy for Wasm, the benchmark's component");
+    run(&mut clippy_for_wasm(workspace, &["--package", "tether-bench-component"]), "clippy")
 }
 
 fn clippy(workspace: &Workspace, of: &[&str]) -> Command {
