@@ -42,13 +42,13 @@ const BLOCK_MARKED: u8 = 2;
 /// the first-level cache when objects are written there.
 const ZEROED_AHEAD_BYTES: u32 = 4 * 1024;
 
-/// Chains of holes that are set aside: one for sizes from 64 bytes on, one from 128
-/// on, …, the last from 4 KiB on.
+/// Chains of holes that are set aside: one for sizes from 32 bytes on, one from 64
+/// on, …, the last from 2 KiB on.
 const CHAINS: usize = 7;
 /// How many holes of a chain are looked at for one that is large enough.
 const LOOKED_AT: u32 = 4;
 /// The logarithm of the smallest size that is set aside.
-const LEAST_ASIDE_SHIFT: u32 = 6;
+const LEAST_ASIDE_SHIFT: u32 = 5;
 
 /// The blocks, and where allocation is.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub struct Blocks {
     allocated_bytes: u64,
 }
 
-/// The chain for holes of so many bytes, at least 64.
+/// The chain for holes of so many bytes, at least 32.
 fn chain_for(bytes: u32) -> u32 {
     (bytes.ilog2() - LEAST_ASIDE_SHIFT).min(CHAINS as u32 - 1)
 }

@@ -267,7 +267,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         };
         for indexes in self.roots.indexes() {
             for index in indexes {
-                marker.mark_root(self.roots.word(&marker.supply.memory, index));
+                let word = self.roots.word(&marker.supply.memory, index);
+                if !Roots::is_link(word) {
+                    marker.mark_root(word);
+                }
             }
         }
         for position in 0..self.pins.length() {

@@ -53,6 +53,8 @@ pub trait Memory {
     fn take_bytes(&mut self, size_bytes: u32) -> Option<u32>;
     /// Gives back a range that `take_bytes` gave.
     fn give_bytes(&mut self, address: u32, size_bytes: u32);
+    /// The end of memory that can be read.
+    fn size_bytes(&self) -> u64;
     /// An address in the stack that no caller's frame is below: a multiple of 4.
     fn stack_pointer(&self) -> u32;
     /// Called after many `give_bytes`: a good time to turn ranges into pages again.

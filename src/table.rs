@@ -25,7 +25,7 @@ pub type Record = [u32; RECORD_WORDS];
 
 /// The most records, so that sizes in bytes stay in range.
 const MOST_RECORDS: u32 = 1 << 27;
-const LEAST_SLOTS: u32 = 64;
+const LEAST_SLOTS: u32 = 32;
 
 /// The table.
 #[derive(Debug)]

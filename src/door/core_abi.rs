@@ -20,7 +20,7 @@ mod exports;
 
 use crate::config::{Options, Sizing};
 use crate::error::Error;
-use crate::heap::Heap;
+use crate::heap::{Heap, Window};
 use crate::memory::linear::LinearMemory;
 use crate::observer::Silent;
 use crate::units::{BLOCK_SHIFT, GRANULE_BYTES};
@@ -131,7 +131,12 @@ fn take_place() -> Result<&'static mut Option<CoreHeap>, Error> {
 /// Ends an operation: publishes what compiled code may do next.
 #[inline(never)]
 fn leave(heap: &CoreHeap) {
-    let window = heap.window();
+    publish(heap.window());
+    DOOR.busy.set(false);
+}
+
+#[inline(never)]
+fn publish(window: Window) {
     tether_state.cursor.set(window.cursor);
     tether_state.limit.set(window.limit);
     tether_state.end.set(window.end);
@@ -139,7 +144,6 @@ fn leave(heap: &CoreHeap) {
     tether_state.stack_top.set(window.stack_top);
     tether_state.stack_limit.set(window.stack_limit);
     tether_state.stack_base.set(window.stack_base);
-    DOOR.busy.set(false);
 }
 
 /// Makes the heap, if there is none yet.
@@ -220,11 +224,13 @@ fn wrap_in_window(kind: u32, handle: u32, weight_bytes: u32) -> u32 {
 
 /// Offers released handles to the program, a batch at a time, for as long as it
 /// takes them. The heap is consistent, and still taken, so that a call back in
-/// finds it busy. What was taken is out of the heap before the program sees it, and
+/// finds it busy; the window is shut, so that code in line makes such a call. What was
+/// taken is out of the heap before the program sees it, and
 /// what is not taken goes back: none comes twice.
 #[inline(never)]
 fn offer(heap: &mut CoreHeap) {
     const BATCH: usize = 256;
+    publish(Window { cursor: 0, limit: 0, end: 0, ..heap.window() });
     let mut batch = [Handle { kind: 0, handle: 0 }; BATCH];
     loop {
         // No more than there are: looking for another would end a closed heap's table.
@@ -237,6 +243,7 @@ fn offer(heap: &mut CoreHeap) {
             heap.put_back((count - taken) as u32);
         }
         if taken < count || heap.pending() == 0 {
+            heap.release_drained();
             return DOOR.refused.set(heap.pending());
         }
     }

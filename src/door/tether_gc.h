@@ -30,6 +30,7 @@ enum {
     TETHER_NO_SCOPE = 5,
     TETHER_INVALID_REF = 6,          /* value: what was passed */
     TETHER_INVALID_LAYOUT = 7,       /* value: the layout */
+    TETHER_OUT_OF_BOUNDS = 8,        /* value: bytes of what was asked for, or allowed */
     TETHER_ALREADY_REGISTERED = 10,  /* value: the object */
     TETHER_NOT_REGISTERED = 11,      /* value: the object */
     TETHER_NOT_PINNED = 12,          /* value: the object */
@@ -142,9 +143,11 @@ uint32_t tether_drain(tether_handle *into, uint32_t max);
 uint32_t tether_pending(void);
 
 /* Called with released handles, after the operation that released them; gives how
- * many it took, from the first on. The rest waits for tether_drain. Define it, or
- * define TETHER_PULL in one file to take handles with tether_drain alone, or leave
- * it to the host ("env" "tether_release", with wasm-ld's --allow-undefined). */
+ * many it took, from the first on; the rest waits for tether_drain. In it, whatever
+ * enters the collector answers TETHER_BUSY. It must leave the shadow stack as it found
+ * it, and must not throw: the collector would stay busy. Define it, or define
+ * TETHER_PULL in one file to take handles with tether_drain alone, or leave it to the
+ * host ("env" "tether_release", with wasm-ld's --allow-undefined). */
 uint32_t tether_release(const tether_handle *handles, uint32_t count);
 #ifdef TETHER_PULL
 uint32_t tether_release(const tether_handle *handles, uint32_t count) {

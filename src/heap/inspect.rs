@@ -17,7 +17,8 @@ pub struct Statistics {
     pub heap_bytes: u64,
     /// The most it ever was.
     pub heap_peak_bytes: u64,
-    /// Bytes in objects that were live at the last collection or are newer.
+    /// Bytes in objects that were live at the last collection or are newer, with what
+    /// large ones need to be aligned.
     pub live_bytes: u64,
     /// Bytes given to objects.
     pub allocated_bytes: u64,

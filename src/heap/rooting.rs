@@ -2,6 +2,8 @@
 //! with every reference checked before it becomes a root.
 
 use super::Heap;
+#[cfg(feature = "interior-pointers")]
+use super::NOTHING;
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::observer::{Cause, Observer};
@@ -107,13 +109,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// is the stack pointer. Adding a range again changes its end.
     ///
     /// May collect, where memory is short. Errors: `OutOfMemory`, `OutOfBounds`
-    /// where the range ends before it begins.
+    /// where the range ends before it begins, or not in memory.
     #[cfg(feature = "interior-pointers")]
     pub fn add_roots(&mut self, begin: u32, end: u32) -> Result<(), Error> {
         self.check_open()?;
-        if end < begin {
+        if end < begin || u64::from(end) > self.supply.memory.size_bytes() {
             return Err(Error::OutOfBounds { size_bytes: end });
         }
+        if self.ranges.add(&mut self.supply, begin, end).is_ok() {
+            return Ok(());
+        }
+        self.collect_keeping(Cause::Space, NOTHING);
         self.ranges.add(&mut self.supply, begin, end)
     }
 

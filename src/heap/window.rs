@@ -33,8 +33,8 @@ pub struct Window {
 
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// A heap whose shadow stack is in memory of the program's own:
-    /// `root_capacity + 1` words from `stack_base` on.
-    pub fn with_stack_at(
+    /// `root_capacity + 1` words from `stack_base` on, which nothing checks here.
+    pub(crate) fn with_stack_at(
         memory: M,
         options: Options,
         observer: O,

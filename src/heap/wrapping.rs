@@ -106,8 +106,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ) -> Result<(), Error> {
         self.check_open()?;
         if handles.len() != into.len() {
-            let bytes = into.len().saturating_mul(size_of::<Reference>());
-            let size_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let size_bytes = u32::try_from(size_of_val(into)).unwrap_or(u32::MAX);
             return Err(Error::OutOfBounds { size_bytes });
         }
         let count = u32::try_from(handles.len()).unwrap_or(u32::MAX);
@@ -218,6 +217,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[cfg(feature = "core")]
     pub(crate) fn put_back(&mut self, count: u32) {
         self.wrap_table.put_back(count);
+    }
+
+    /// Gives the wrap table of a closed heap back, once nothing waits in it: for a door
+    /// that does not drain until there is nothing.
+    #[cfg(feature = "core")]
+    pub(crate) fn release_drained(&mut self) {
+        if self.closed {
+            self.wrap_table.release_memory(&mut self.supply);
+        }
     }
 
     /// How many released handles wait to be drained.

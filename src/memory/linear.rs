@@ -179,7 +179,7 @@ unsafe impl Allocator for PageSegments {
 
 /// Up to here clearing is a loop: `memory.fill` is a call out of the module on most
 /// engines.
-const MOST_BYTES_IN_LINE: u32 = 128;
+const MOST_BYTES_IN_LINE: u32 = 56;
 
 /// Eight bytes at any address.
 #[derive(Clone, Copy)]
@@ -231,8 +231,8 @@ impl LinearMemory {
     /// # Safety
     ///
     /// The value's loads and stores are not checked. Give it to
-    /// [`Heap::new`](crate::Heap::new), which uses only addresses that it took,
-    /// and call none of its operations yourself.
+    /// [`Heap::new`](crate::Heap::new), which writes only to addresses that it took and
+    /// reads besides them only root ranges, and call none of its operations yourself.
     pub const unsafe fn new() -> Self {
         LinearMemory(())
     }
@@ -339,6 +339,10 @@ impl Memory for LinearMemory {
     fn give_bytes(&mut self, address: u32, size_bytes: u32) {
         // SAFETY: as `take_bytes`, which gave the range.
         unsafe { (*RANGES.0.get()).free(address as *mut u8, size_bytes as usize, RANGE_ALIGN) }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        (memory_size(0) as u64) << BLOCK_SHIFT
     }
 
     #[inline(never)]

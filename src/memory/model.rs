@@ -270,6 +270,10 @@ impl Memory for ModelMemory {
         self.insert_free_range(address, size);
     }
 
+    fn size_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     fn stack_pointer(&self) -> u32 {
         self.stack_pointer
     }

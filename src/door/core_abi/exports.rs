@@ -13,9 +13,8 @@ use crate::error::Error;
 use crate::layout::Words;
 use crate::memory::linear::LinearMemory;
 use crate::metadata::{self, TEMPLATE_GRANULES};
-use crate::units::{GRANULE_BYTES, WORD_BYTES};
+use crate::units::{GRANULE_BYTES, LARGEST_BLOCK_OBJECT_BYTES, WORD_BYTES};
 use crate::wrap_table::Handle;
-use core::slice;
 
 /// The version of the contract.
 const ABI_VERSION: u32 = 1;
@@ -117,7 +116,7 @@ extern "C" fn tether_allocate_leaf(size_bytes: u32) -> u32 {
     let (limit, end) = (tether_state.limit.get(), tether_state.end.get());
     let rounded = (size_bytes.wrapping_add(GRANULE_BYTES - 1)) & !(GRANULE_BYTES - 1);
     // A size that wraps is 0 too.
-    if rounded.wrapping_sub(1) < end - limit {
+    if rounded.wrapping_sub(1) < (end - limit).min(LARGEST_BLOCK_OBJECT_BYTES) {
         let address = end - rounded;
         tether_state.end.set(address);
         // SAFETY: the value makes only these stores, to metadata of the hole at hand.
@@ -257,15 +256,7 @@ extern "C" fn tether_unpin(object: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn tether_add_roots(begin: u32, end: u32) -> u32 {
-    match check_range(end) {
-        Ok(()) => code(Operation::AddRoots, begin, end, 0, 0),
-        Err(error) => refuse(error),
-    }
-}
-
-/// A range ends in memory.
-fn check_range(end: u32) -> Result<(), Error> {
-    if end == 0 { Err(Error::OutOfBounds { size_bytes: 0 }) } else { check_memory(end - 1, 1) }
+    code(Operation::AddRoots, begin, end, 0, 0)
 }
 
 #[unsafe(no_mangle)]
@@ -328,11 +319,13 @@ extern "C" fn tether_drain(into: u32, max: u32) -> u32 {
             return Ok(0);
         }
         check_memory(into, count.saturating_mul(size_of::<Handle>() as u32))?;
-        // SAFETY: the range is memory, and the caller's to give. Any words are a handle.
-        let into = unsafe { slice::from_raw_parts_mut(into as *mut Handle, count as usize) };
-        let drained = heap.drain(into) as u32;
+        for index in 0..count {
+            let Some(handle) = heap.drain_one() else { break };
+            answer(into + index * size_of::<Handle>() as u32, handle)?;
+        }
+        heap.release_drained();
         DOOR.refused.set(DOOR.refused.get().min(heap.pending()));
-        Ok(drained)
+        Ok(count)
     }))
 }
 

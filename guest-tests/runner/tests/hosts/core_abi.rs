@@ -51,8 +51,9 @@ const SCRATCH: u32 = 4096;
 struct World {
     released: Vec<u32>,
     takes: u32,
-    /// What a call from inside `tether_release` answered.
+    /// What a call from inside `tether_release` answered, and the objects it got.
     answer_inside: Option<u32>,
+    allocated_inside: Vec<u32>,
     refuses_growth: bool,
 }
 
@@ -90,6 +91,17 @@ fn release(mut caller: Caller<'_, World>, handles: i32, count: i32) -> i32 {
         let mut answer = [Val::I32(0)];
         pending.call(&mut caller, &[], &mut answer).unwrap();
         caller.data_mut().answer_inside = Some(answer[0].unwrap_i32() as u32);
+    }
+    for (name, operands) in [
+        ("tether_allocate_leaf", vec![Val::I32(16)]),
+        ("tether_allocate_small", vec![Val::I32(1), Val::I64(4)]),
+        ("tether_wrap", vec![Val::I32(1), Val::I32(2), Val::I32(3)]),
+    ] {
+        if let Some(Extern::Func(allocate)) = caller.get_export(name) {
+            let mut answer = [Val::I32(0)];
+            allocate.call(&mut caller, &operands, &mut answer).unwrap();
+            caller.data_mut().allocated_inside.push(answer[0].unwrap_i32() as u32);
+        }
     }
     taken as i32
 }
@@ -549,6 +561,9 @@ fn what_the_program_takes_in_part_comes_once() {
     }
     core.call("collect", &[]);
     assert_eq!(core.store.data().answer_inside, Some(BUSY));
+    assert!(core.store.data().allocated_inside.len() >= 3);
+    assert!(core.store.data().allocated_inside.iter().all(|&object| object == 0));
+    core.assert_sound();
     let taken = core.store.data().released.len() as u32;
     assert!(taken > 0);
     assert_eq!(core.call("pending", &[]), 1000 - taken);
@@ -559,6 +574,7 @@ fn what_the_program_takes_in_part_comes_once() {
     released.sort_unstable();
     assert_eq!(released, (0..=1000).collect::<Vec<_>>());
     assert_eq!(core.call("drain", &[SCRATCH, 10]), 0);
+    assert_eq!(core.statistic(2), 0, "a closed heap keeps memory");
 }
 
 #[test]
@@ -573,8 +589,10 @@ fn a_closed_heap_keeps_what_was_not_taken() {
     assert_eq!(core.call("allocate_leaf", &[8]), 0);
     assert_eq!(core.small(1, 4), 0);
     assert_eq!(core.last_error().0, CLOSED);
-    assert_eq!(core.call("drain", &[SCRATCH, 1000]), 100);
-    let mut handles: Vec<u32> = (0..100).map(|index| core.get(SCRATCH + index * 8 + 4)).collect();
+    // At an odd address, too.
+    assert_eq!(core.call("drain", &[SCRATCH + 1, 1000]), 100);
+    let mut handles: Vec<u32> =
+        (0..100).map(|index| core.get(SCRATCH + 1 + index * 8 + 4)).collect();
     handles.sort_unstable();
     assert_eq!(handles, (0..100).collect::<Vec<_>>());
 }
