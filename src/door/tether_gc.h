@@ -34,7 +34,7 @@ enum {
     TETHER_ALREADY_REGISTERED = 10,  /* value: the object */
     TETHER_NOT_REGISTERED = 11,      /* value: the object */
     TETHER_NOT_PINNED = 12,          /* value: the object */
-    TETHER_INVALID_OPTION = 14,      /* value: the option's position */
+    TETHER_INVALID_OPTION = 14,      /* value: which, see docs/core-abi.md */
     TETHER_ALREADY_STARTED = 15,
     TETHER_BUSY = 16,                /* called from inside a collection or a release */
     TETHER_CLOSED = 17
@@ -212,7 +212,8 @@ static inline __attribute__((always_inline)) void *tether_new_leaf(uint32_t size
 /* A frame of `count` slots on the shadow stack, all null; NULL where they do not fit. */
 static inline void **tether_enter_frame(uint32_t count) {
     uint32_t frame = tether_state.sp;
-    if (__builtin_expect(count * 4 > tether_state.stack_limit - frame, 0))
+    /* Of a closed heap the limit is 0. */
+    if (__builtin_expect(frame + count * 4 > tether_state.stack_limit, 0))
         return 0;
     for (uint32_t i = 0; i < count; i++)
         ((void **)frame)[i] = 0;
