@@ -138,7 +138,8 @@ struct Hot {
 pub struct Marker<'a, M> {
     /// Memory: objects, metadata, and the mark stack's growth.
     pub supply: &'a mut Supply<M>,
-    /// The large objects, sorted if `interior_pointers`.
+    /// The large objects, sorted where words may point inside them: with
+    /// `interior_pointers`, and where there are root ranges.
     pub large: &'a LargeObjects,
     /// The layouts that large objects have.
     pub layouts: &'a Layouts,

@@ -322,3 +322,47 @@ fn handles_that_never_met_a_collection_are_released_by_close() {
     released.sort_unstable();
     assert_eq!(released, (1..=100).collect::<Vec<_>>());
 }
+
+/// Without memory for its index, the table is searched entry by entry; with an index
+/// for a part of it, both ways.
+#[test]
+fn handles_are_found_when_there_is_no_memory_for_an_index() {
+    let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
+    let mut wrappers: Vec<(u32, u32)> = Vec::new();
+    let add = |heap: &mut Heap<ModelMemory>, wrappers: &mut Vec<(u32, u32)>, count: u32| {
+        for _ in 0..count {
+            let handle = wrappers.len() as u32 + 1;
+            let wrapper = heap.wrap(7, handle, 0).unwrap();
+            heap.push(wrapper).unwrap();
+            wrappers.push((wrapper, handle));
+        }
+    };
+    let check = |heap: &mut Heap<ModelMemory>, wrappers: &[(u32, u32)], disposed: &[usize]| {
+        for (index, &(wrapper, handle)) in wrappers.iter().enumerate() {
+            let found = heap.handle_of(wrapper);
+            if disposed.contains(&index) {
+                assert_eq!(found, Err(Error::NotRegistered { reference: wrapper }));
+            } else {
+                assert_eq!(found, Ok(Handle { kind: 7, handle }));
+            }
+        }
+        assert_eq!(heap.verify(), None);
+    };
+    add(&mut heap, &mut wrappers, 200);
+    heap.memory_mut().set_exhausted(true);
+    heap.dispose(wrappers[0].0).unwrap();
+    check(&mut heap, &wrappers, &[0]);
+    heap.memory_mut().set_exhausted(false);
+    heap.dispose(wrappers[5].0).unwrap();
+    check(&mut heap, &wrappers, &[0, 5]);
+    // More than the index has room for: it stays as it is.
+    add(&mut heap, &mut wrappers, 150);
+    heap.memory_mut().set_exhausted(true);
+    for index in [7, 340, 349, 20, 250] {
+        heap.dispose(wrappers[index].0).unwrap();
+    }
+    check(&mut heap, &wrappers, &[0, 5, 7, 20, 250, 340, 349]);
+    heap.memory_mut().set_exhausted(false);
+    check(&mut heap, &wrappers, &[0, 5, 7, 20, 250, 340, 349]);
+    assert_eq!(drain(&mut heap).len(), 7);
+}

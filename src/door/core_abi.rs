@@ -259,6 +259,7 @@ fn answer<T>(address: u32, value: T) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that there is memory at an address that the caller gave.
 fn check_memory(address: u32, size_bytes: u32) -> Result<(), Error> {
     let end = (memory_size(0) as u64) << BLOCK_SHIFT;
     if address == 0 || u64::from(address) + u64::from(size_bytes) > end {

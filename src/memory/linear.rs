@@ -96,7 +96,7 @@ static FREE_PAGES: SingleThreaded<FreePages> = SingleThreaded(UnsafeCell::new(Fr
 }));
 
 fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
-    // SAFETY: one thread, and `operation` (only the two methods above) does not
+    // SAFETY: one thread, and `operation` (only `give` and `take`) does not
     // come back here, so the reference is the only one.
     operation(unsafe { &mut *FREE_PAGES.0.get() })
 }

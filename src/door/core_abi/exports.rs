@@ -110,6 +110,13 @@ extern "C" fn tether_allocate(layout: u32, length: u32) -> u32 {
     value(Operation::Allocate, layout, length, 0)
 }
 
+/// Memory, for storing the metadata of an object that was bumped into the window.
+#[inline(always)]
+fn metadata_of_window() -> LinearMemory {
+    // SAFETY: both callers store only to metadata of the hole at hand, which is free.
+    unsafe { LinearMemory::new() }
+}
+
 /// From the end of the hole at hand, which is not zeroed; only the refill enters the heap.
 #[unsafe(no_mangle)]
 extern "C" fn tether_allocate_leaf(size_bytes: u32) -> u32 {
@@ -119,8 +126,7 @@ extern "C" fn tether_allocate_leaf(size_bytes: u32) -> u32 {
     if rounded.wrapping_sub(1) < (end - limit).min(LARGEST_BLOCK_OBJECT_BYTES) {
         let address = end - rounded;
         tether_state.end.set(address);
-        // SAFETY: the value makes only these stores, to metadata of the hole at hand.
-        let mut memory = unsafe { LinearMemory::new() };
+        let mut memory = metadata_of_window();
         let colour = tether_state.colour.get() as u8;
         metadata::store_leaf(&mut memory, metadata::metadata_of(address), rounded, colour);
         return address;
@@ -150,8 +156,7 @@ extern "C" fn tether_allocate_small(granules: u32, template: u64) -> u32 {
     {
         let metadata = clean(granules, template) | u64::from(tether_state.colour.get());
         tether_state.cursor.set(address + size_bytes);
-        // SAFETY: the value makes only these stores, to metadata of the hole at hand.
-        let mut memory = unsafe { LinearMemory::new() };
+        let mut memory = metadata_of_window();
         metadata::store_template(&mut memory, metadata::metadata_of(address), granules, metadata);
         return address;
     }
