@@ -113,6 +113,17 @@ impl Blocks {
         Some(address)
     }
 
+    /// Room for a zeroed object, where the current hole has it already zeroed.
+    #[inline(always)]
+    pub fn bump_zeroed(&mut self, size_bytes: u32) -> Option<u32> {
+        let address = self.cursor;
+        if size_bytes > self.limit - address {
+            return None;
+        }
+        self.cursor = address + size_bytes;
+        Some(address)
+    }
+
     /// Room for an object whose content need not be zero, where the current hole has it.
     #[inline]
     pub fn bump_from_end(&mut self, size_bytes: u32) -> Option<u32> {

@@ -71,7 +71,9 @@ pub struct Options {
     pub wrap_capacity: u32,
     /// Entries to which the wrap table may grow.
     pub wrap_limit: u32,
-    /// How many handles may be registered between collections, at the least.
+    /// How many handles may be registered between collections, at the least. By default
+    /// one less than the table's entries: a host whose next handle starts the collection
+    /// then has as many as the table.
     pub handle_floor: u32,
     /// How many external bytes may be registered between collections, at the least.
     pub weight_floor_bytes: u32,
@@ -93,7 +95,7 @@ impl Options {
         root_capacity: 16_384,
         wrap_capacity: 4_096,
         wrap_limit: 4_096,
-        handle_floor: 4_096,
+        handle_floor: 4_095,
         weight_floor_bytes: 64 << 20,
         sizing: Sizing::Balanced,
         #[cfg(feature = "interior-pointers")]

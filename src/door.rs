@@ -8,3 +8,4 @@ mod component;
 #[cfg(feature = "core")]
 mod core_abi;
 mod operation;
+mod words;

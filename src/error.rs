@@ -7,14 +7,17 @@ use crate::units::Reference;
 use core::fmt;
 
 /// Why an operation did not happen.
+///
+/// The discriminants are the codes that the doors give out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u32)]
 pub enum Error {
     /// Memory could not be had, after a collection.
     OutOfMemory {
         /// How many bytes the operation needed.
         needed_bytes: u32,
-    },
+    } = 1,
     /// Every entry of the wrap table is live, and it may not grow.
     WrapTableFull {
         /// Entries in the table.

@@ -12,6 +12,7 @@ mod access;
 mod allocation;
 mod build;
 mod inspect;
+mod quick;
 mod rooting;
 #[cfg(feature = "core")]
 mod window;

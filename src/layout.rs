@@ -9,7 +9,7 @@ use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{self, TEMPLATE_GRANULES};
 use crate::region::Region;
-use crate::units::{GRANULE_WORDS, WORD_BYTES};
+use crate::units::{GRANULE_BYTES, GRANULE_WORDS, WORD_BYTES};
 
 /// A layout's number: [`LEAF`], [`CONSERVATIVE`], or one from `define_layout`.
 pub type LayoutId = u32;
@@ -20,11 +20,14 @@ pub const LEAF: LayoutId = 0;
 pub const CONSERVATIVE: LayoutId = 1;
 
 /// The number of the first defined layout.
-const FIRST_DEFINED: LayoutId = 2;
+pub(crate) const FIRST_DEFINED: LayoutId = 2;
 /// The most words that either part of a layout may have.
 pub const MOST_WORDS: u32 = 64;
 /// Bytes of a layout in the table: the two bitmaps, the template, the two lengths.
 const ENTRY_BYTES: u32 = 32;
+/// Where in an entry the template is, and the length of the fixed part.
+const TEMPLATE_OFFSET: u32 = 16;
+const FIXED_WORDS_OFFSET: u32 = 24;
 /// The most layouts, so that the table's size stays in range.
 const MOST_LAYOUTS: u32 = 1 << 24;
 
@@ -168,8 +171,8 @@ impl Layouts {
         let memory = &mut supply.memory;
         memory.store_u64(at, shape.fixed);
         memory.store_u64(at + 8, shape.element);
-        memory.store_u64(at + 16, shape.template);
-        memory.store_u32(at + 24, shape.fixed_words);
+        memory.store_u64(at + TEMPLATE_OFFSET, shape.template);
+        memory.store_u32(at + FIXED_WORDS_OFFSET, shape.fixed_words);
         memory.store_u32(at + 28, shape.element_words);
         self.count += 1;
         Ok(FIRST_DEFINED + self.count - 1)
@@ -184,14 +187,36 @@ impl Layouts {
         }
     }
 
+    /// The words and the template of an object of up to 8 granules, where that is all it
+    /// takes to make one: a leaf, or a layout of fixed size.
+    #[inline(always)]
+    pub fn small<M: Memory>(
+        &self,
+        memory: &M,
+        layout: LayoutId,
+        length: u32,
+    ) -> Option<(u32, u64)> {
+        if layout == LEAF && length <= TEMPLATE_GRANULES * GRANULE_BYTES {
+            let granules = length.div_ceil(GRANULE_BYTES).max(1);
+            return Some((granules * GRANULE_WORDS, metadata::leaf_template(granules)));
+        }
+        let index = layout.wrapping_sub(FIRST_DEFINED);
+        if index >= self.count || length > 0 {
+            return None;
+        }
+        let at = self.table.address + index * ENTRY_BYTES;
+        let template = memory.load_u64(at + TEMPLATE_OFFSET);
+        (template != 0).then(|| (memory.load_u32(at + FIXED_WORDS_OFFSET), template))
+    }
+
     #[inline]
     fn load<M: Memory>(&self, memory: &M, index: u32) -> Shape {
         let at = self.table.address + index * ENTRY_BYTES;
         Shape {
             fixed: memory.load_u64(at),
             element: memory.load_u64(at + 8),
-            template: memory.load_u64(at + 16),
-            fixed_words: memory.load_u32(at + 24),
+            template: memory.load_u64(at + TEMPLATE_OFFSET),
+            fixed_words: memory.load_u32(at + FIXED_WORDS_OFFSET),
             element_words: memory.load_u32(at + 28),
         }
     }

@@ -24,7 +24,9 @@
 //! There is no pinned bit: objects do not move, so a pin is only a root.
 
 use crate::memory::Memory;
-use crate::units::{BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, METADATA_GRANULES};
+use crate::units::{
+    BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, GRANULE_WORDS, METADATA_GRANULES,
+};
 
 /// Both colours: where either is set, an object starts.
 pub const START: u8 = COLOUR_A | COLOUR_B;
@@ -60,6 +62,29 @@ pub fn template(granules: u32, references: u64) -> u64 {
     let first = if references == 0 { 0 } else { TRACED };
     let bits = |granule| (references >> (granule * 2) & 3) << (granule * 8 + REFERENCE_SHIFT);
     (0..granules).fold(end | u64::from(first), |template, granule| template | bits(granule))
+}
+
+/// The metadata of a leaf of so many granules, at most [`TEMPLATE_GRANULES`], without a
+/// colour.
+#[inline(always)]
+pub const fn leaf_template(granules: u32) -> u64 {
+    (END as u64) << ((granules - 1) * 8)
+}
+
+/// The reference bits, in every byte of a template.
+const TEMPLATE_REFERENCES: u64 = (REFERENCE_0 | REFERENCE_1) as u64 * EVERY_BYTE;
+
+/// How many words a template says are references.
+#[inline(always)]
+pub const fn count_references(template: u64) -> u32 {
+    (template & TEMPLATE_REFERENCES).count_ones()
+}
+
+/// Whether a template says that a word is a reference.
+#[inline(always)]
+pub const fn is_reference(template: u64, word: u32) -> bool {
+    let (granule, in_granule) = (word / GRANULE_WORDS, word % GRANULE_WORDS);
+    template >> (granule * 8 + in_granule + REFERENCE_SHIFT) & 1 != 0
 }
 
 /// The reference bits of a template, one for each word.

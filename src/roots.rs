@@ -133,6 +133,7 @@ impl Roots {
     }
 
     /// Pops the top root.
+    #[inline]
     pub fn pop<M: Memory>(&mut self, memory: &M) -> Result<Reference, Error> {
         let top = self.top.checked_sub(1).ok_or(Error::NoSuchRoot { index: 0 })?;
         self.top = top;
@@ -146,6 +147,15 @@ impl Roots {
         }
         self.top = depth;
         Ok(())
+    }
+
+    /// Pops roots until `depth` are left, and pushes one instead. There is room: one was
+    /// popped, or it was checked for.
+    #[inline]
+    pub fn replace_from<M: Memory>(&mut self, memory: &mut M, depth: u32, object: Reference) {
+        self.put(memory, depth, object);
+        self.top = depth + 1;
+        self.note_peak();
     }
 
     /// The root at an index from the bottom.
@@ -220,6 +230,7 @@ impl Roots {
     }
 
     /// The word in a slot in use.
+    #[inline]
     pub fn word<M: Memory>(&self, memory: &M, index: u32) -> u32 {
         self.slot(memory, index)
     }

@@ -18,7 +18,8 @@
 mod diagnostics;
 mod exports;
 
-use crate::config::{Options, Sizing};
+use crate::config::Options;
+use crate::door::words::{OptionWords, error_words};
 use crate::error::Error;
 use crate::heap::{Heap, Window};
 use crate::memory::linear::LinearMemory;
@@ -93,25 +94,7 @@ unsafe extern "C" {
 #[cold]
 #[inline(never)]
 fn refuse(error: Error) -> u32 {
-    let (code, value) = match error {
-        Error::OutOfMemory { needed_bytes } => (1, needed_bytes),
-        Error::WrapTableFull { capacity } => (2, capacity),
-        Error::RootStackFull { capacity } => (3, capacity),
-        Error::NoSuchRoot { index } => (4, index),
-        Error::NoScope => (5, 0),
-        Error::InvalidRef { reference } => (6, reference),
-        Error::InvalidLayout { layout } => (7, layout),
-        Error::OutOfBounds { size_bytes } => (8, size_bytes),
-        Error::ReferenceSlot { offset_bytes } => (9, offset_bytes),
-        Error::AlreadyRegistered { reference } => (10, reference),
-        Error::NotRegistered { reference } => (11, reference),
-        Error::NotPinned { reference } => (12, reference),
-        Error::InvalidInstruction { word } => (13, word),
-        Error::InvalidOption { option } => (14, option as u32),
-        Error::AlreadyStarted => (15, 0),
-        Error::Busy => (16, 0),
-        Error::Closed => (17, 0),
-    };
+    let (code, value) = error_words(error);
     tether_state.last_error.set(code);
     tether_state.last_error_value.set(value);
     code
@@ -287,29 +270,18 @@ pub struct CoreOptions {
 
 impl CoreOptions {
     fn options(&self) -> Result<Options, Error> {
-        let default = Options::DEFAULT;
-        let or = |value: u32, default: u32| if value == 0 { default } else { value };
-        let wrap_capacity = or(self.wrap_capacity, default.wrap_capacity);
-        let sizing = match self.sizing {
-            0 => default.sizing,
-            1 => Sizing::Fixed { budget_bytes: self.sizing_value },
-            2 => Sizing::Factor { percent: self.sizing_value },
-            3 => Sizing::SquareRoot { percent: self.sizing_value },
-            _ => return Err(Error::InvalidOption { option: crate::error::OptionName::Sizing }),
-        };
-        Ok(Options {
-            heap_limit_bytes: match self.heap_limit_bytes {
-                0 => default.heap_limit_bytes,
-                limit => u64::from(limit),
-            },
-            root_capacity: or(self.root_capacity, default.root_capacity),
-            wrap_capacity,
-            wrap_limit: or(self.wrap_limit, wrap_capacity),
-            handle_floor: or(self.handle_floor, default.handle_floor),
-            weight_floor_bytes: or(self.weight_floor_bytes, default.weight_floor_bytes),
-            sizing,
+        let words = OptionWords {
+            heap_limit_bytes: self.heap_limit_bytes,
+            root_capacity: self.root_capacity,
+            wrap_capacity: self.wrap_capacity,
+            wrap_limit: self.wrap_limit,
+            handle_floor: self.handle_floor,
+            weight_floor_bytes: self.weight_floor_bytes,
+            sizing: self.sizing,
+            sizing_value: self.sizing_value,
             stress: self.stress,
-            interior_pointers: self.interior_pointers != 0,
-        })
+            interior_pointers: self.interior_pointers,
+        };
+        words.options()
     }
 }

@@ -81,7 +81,8 @@ pub enum Operation {
     Pending,
 }
 
-/// Performs an operation on the heap; gives its result, or 0 where it has none.
+/// Performs an operation on the heap; gives its result, or 0 where it has none. What can be
+/// done quickly, the doors try first.
 #[inline(always)]
 pub fn perform<M: Memory, O: Observer>(
     heap: &mut Heap<M, O>,
@@ -102,19 +103,19 @@ pub fn perform<M: Memory, O: Observer>(
         #[cfg(feature = "core")]
         Operation::SizeOf => return heap.size_of(a),
         #[cfg(feature = "component")]
-        Operation::Get => return heap.get(a, b),
-        Operation::Pop => return heap.pop(),
+        Operation::Get => return heap.get_slowly(a, b),
+        Operation::Pop => return heap.pop_slowly(),
         #[cfg(feature = "component")]
         Operation::Root => return heap.root(a),
         Operation::Pin => return heap.pin(a),
         Operation::Unpin => return heap.unpin(a),
-        Operation::Wrap => return heap.wrap(a, b, c),
+        Operation::Wrap => return heap.wrap_slowly(a, b, c),
         #[cfg(feature = "core")]
         Operation::Pending => return Ok(heap.pending()),
         Operation::Collect => heap.collect(),
         #[cfg(feature = "component")]
-        Operation::Set => heap.set(a, b, c),
-        Operation::Push => heap.push(a),
+        Operation::Set => heap.set_slowly(a, b, c),
+        Operation::Push => heap.push_slowly(a),
         Operation::Truncate => heap.truncate(a),
         #[cfg(feature = "component")]
         Operation::SetRoot => heap.set_root(a, b),

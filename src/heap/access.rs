@@ -36,7 +36,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Reads the word at `index`, counted in words from the object's start.
+    #[inline]
     pub fn get(&self, object: Reference, index: u32) -> Result<u32, Error> {
+        self.get_quickly(object, index).map_or_else(|| self.get_slowly(object, index), Ok)
+    }
+
+    pub(crate) fn get_slowly(&self, object: Reference, index: u32) -> Result<u32, Error> {
         self.check_open()?;
         let offset = self.check_words(object, index, 1)?.1;
         Ok(self.supply.memory.load_u32(object + offset))
@@ -44,7 +49,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Writes the word at `index`. In a reference slot it must be null or a live
     /// object.
+    #[inline]
     pub fn set(&mut self, object: Reference, index: u32, value: u32) -> Result<(), Error> {
+        match self.set_quickly(object, index, value) {
+            Some(()) => Ok(()),
+            None => self.set_slowly(object, index, value),
+        }
+    }
+
+    pub(crate) fn set_slowly(
+        &mut self,
+        object: Reference,
+        index: u32,
+        value: u32,
+    ) -> Result<(), Error> {
         self.check_open()?;
         let (found, offset) = self.check_words(object, index, 1)?;
         self.check_store(found, object, index, value)?;
@@ -79,7 +97,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.check_open()?;
         let mut words: u32 = 0;
         for &object in objects {
-            let more = 1 + self.size_of_found(self.find(object)?) / WORD_BYTES;
+            let more = 1 + self.size_of_object(object)? / WORD_BYTES;
             match words.checked_add(more) {
                 Some(sum) if words == 0 || sum <= most_words => words = sum,
                 _ => break,
@@ -94,7 +112,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.check_open()?;
         let mut rest = into;
         for &object in objects {
-            let size_bytes = self.size_of_found(self.find(object)?);
+            let size_bytes = self.size_of_object(object)?;
             let words = (size_bytes / WORD_BYTES) as usize;
             let Some((size, behind)) = rest.split_first_mut() else { break };
             let Some((content, behind)) = behind.split_at_mut_checked(words) else { break };
@@ -209,15 +227,34 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// The live object that starts at `reference`.
     #[inline(never)]
     pub(super) fn find(&self, reference: Reference) -> Result<Object, Error> {
-        let memory = &self.supply.memory;
-        if let Some(start) = self.blocks.page_map().start(memory, reference) {
-            if memory.load_u8(start) & self.live != 0 {
-                return Ok(Object::InBlock { start });
-            }
-        } else if let Some(position) = self.large.find(memory, reference) {
-            return Ok(Object::Large { position });
+        if let Some(start) = self.find_in_block(reference) {
+            return Ok(Object::InBlock { start });
         }
-        Err(Error::InvalidRef { reference })
+        // No large object has the address of a dead one in a block: its page is none.
+        let position = self.large.find(&self.supply.memory, reference);
+        let position = position.ok_or(Error::InvalidRef { reference })?;
+        Ok(Object::Large { position })
+    }
+
+    /// The start byte of the live object that starts at `reference`, in a block.
+    #[inline(always)]
+    pub(super) fn find_in_block(&self, reference: Reference) -> Option<u32> {
+        let memory = &self.supply.memory;
+        let aligned = reference.is_multiple_of(GRANULE_BYTES);
+        if !aligned || !self.blocks.page_map().is_block(memory, reference) {
+            return None;
+        }
+        let start = metadata::metadata_of(reference);
+        (memory.load_u8(start) & self.live != 0).then_some(start)
+    }
+
+    /// The size of an object that a loop comes to: most are in blocks.
+    #[inline(always)]
+    fn size_of_object(&self, object: Reference) -> Result<u32, Error> {
+        if let Some(start) = self.find_in_block(object) {
+            return Ok(metadata::object_size(&self.supply.memory, start));
+        }
+        Ok(self.size_of_found(self.find(object)?))
     }
 
     #[inline(never)]

@@ -57,7 +57,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// then the sweep to the next hole.
     #[inline]
     pub fn allocate(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
-        self.check_open()?;
         self.allocate_keeping(layout, length, NOTHING)
     }
 
@@ -111,12 +110,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.place(&new, NOTHING)
     }
 
+    /// What `allocate` does, with references in flight.
     pub(super) fn allocate_keeping(
         &mut self,
         layout: LayoutId,
         length: u32,
         in_flight: InFlight<'_>,
     ) -> Result<Reference, Error> {
+        if let Some(address) = self.allocate_quickly(layout, length) {
+            return Ok(address);
+        }
+        self.check_open()?;
         let new = self.describe(layout, length)?;
         self.place(&new, in_flight)
     }

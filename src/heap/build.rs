@@ -9,6 +9,7 @@ use super::{Heap, NOTHING};
 use crate::error::Error;
 use crate::layout;
 use crate::memory::Memory;
+use crate::metadata;
 use crate::observer::Observer;
 use crate::units::{Reference, WORD_BYTES};
 
@@ -54,6 +55,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             }
             OBJECT => {
                 let (&length, rest) = rest.split_first().ok_or(cut_off)?;
+                if let Some(used) = self.build_quickly(operand, length, rest) {
+                    return Ok(1 + used);
+                }
                 let used = self.build_object(word, operand, length, rest)?;
                 Ok(1 + used)
             }
@@ -77,6 +81,34 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         // What pads the last word is written too: an object is whole granules.
         self.put_words(leaf, words);
         self.roots.push(&mut self.supply.memory, leaf)
+    }
+
+    /// What `build_object` does for an object of up to 8 granules, where nothing is to be
+    /// collected and nothing is wrong.
+    #[inline]
+    fn build_quickly(&mut self, layout: u32, length: u32, rest: &[u32]) -> Option<usize> {
+        if layout < layout::FIRST_DEFINED {
+            return None;
+        }
+        let (words, template) = self.layouts.small(&self.supply.memory, layout, length)?;
+        let references = metadata::count_references(template);
+        let first_root = self.depth().checked_sub(references)?;
+        let scalars = rest.get(..(words - references) as usize)?;
+        self.roots.check_room(self.scope_slots() + u32::from(references == 0)).ok()?;
+        let object = self.allocate_by_template(words, template)?;
+        let memory = &mut self.supply.memory;
+        let (mut root, mut scalar) = (first_root, scalars.iter());
+        for index in 0..words {
+            let value = if metadata::is_reference(template, index) {
+                root += 1;
+                self.roots.word(memory, root - 1)
+            } else {
+                scalar.next().copied().unwrap_or(0)
+            };
+            memory.store_u32(object + index * WORD_BYTES, value);
+        }
+        self.roots.replace_from(memory, first_root, object);
+        Some(scalars.len())
     }
 
     /// Gives how many scalar words it used.
@@ -114,8 +146,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             };
             self.supply.memory.store_u32(object + index * WORD_BYTES, value);
         }
-        self.roots.truncate(first_root)?;
-        self.roots.push(&mut self.supply.memory, object)?;
+        self.roots.replace_from(&mut self.supply.memory, first_root, object);
         Ok(scalars)
     }
 

@@ -13,7 +13,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Pushes a root; null may be pushed.
     ///
     /// Errors: `RootStackFull`, `InvalidRef`, `Closed`; then nothing is pushed.
+    #[inline]
     pub fn push(&mut self, object: Reference) -> Result<(), Error> {
+        match self.push_quickly(object) {
+            Some(()) => Ok(()),
+            None => self.push_slowly(object),
+        }
+    }
+
+    pub(crate) fn push_slowly(&mut self, object: Reference) -> Result<(), Error> {
         self.check_open()?;
         self.check_reference(object)?;
         self.roots.push(&mut self.supply.memory, object)
@@ -28,7 +36,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Pops the top root. Errors: `NoSuchRoot`.
+    #[inline]
     pub fn pop(&mut self) -> Result<Reference, Error> {
+        self.pop_quickly().map_or_else(|| self.pop_slowly(), Ok)
+    }
+
+    pub(crate) fn pop_slowly(&mut self) -> Result<Reference, Error> {
         self.check_open()?;
         self.roots.pop(&self.supply.memory)
     }

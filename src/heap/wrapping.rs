@@ -12,9 +12,7 @@ use super::{Heap, InFlight, NOTHING};
 use crate::error::Error;
 use crate::layout;
 use crate::memory::Memory;
-#[cfg(feature = "core")]
-use crate::metadata::END;
-use crate::metadata::{self, WRAPPER};
+use crate::metadata::{self, END, WRAPPER};
 use crate::observer::{Cause, Observer};
 use crate::units::Reference;
 use crate::wrap_table::{Handle, Registration};
@@ -77,7 +75,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ///
     /// May collect. Errors: as [`allocate`](Self::allocate) and
     /// [`register`](Self::register); then the handle is still the caller's.
+    #[inline]
     pub fn wrap(&mut self, kind: u32, handle: u32, weight_bytes: u32) -> Result<Reference, Error> {
+        let wrapped = self.wrap_quickly(kind, handle, weight_bytes);
+        wrapped.map_or_else(|| self.wrap_slowly(kind, handle, weight_bytes), Ok)
+    }
+
+    pub(crate) fn wrap_slowly(
+        &mut self,
+        kind: u32,
+        handle: u32,
+        weight_bytes: u32,
+    ) -> Result<Reference, Error> {
         self.check_open()?;
         // First, while there is no wrapper yet that a collection could find dead.
         self.make_room_keeping(1, u64::from(weight_bytes), NOTHING)?;
@@ -131,7 +140,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Whether a handle of this weight can be wrapped without a collection or growth.
-    #[cfg(feature = "core")]
     #[inline]
     pub(crate) fn is_ready_to_wrap(&self, weight_bytes: u32) -> bool {
         self.options.stress == 0
@@ -142,7 +150,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Describes the granule at `wrapper`, which is free and in the window, as a
     /// wrapper, and registers it. [`is_ready_to_wrap`](Self::is_ready_to_wrap) was true.
-    #[cfg(feature = "core")]
     #[inline]
     pub(crate) fn wrap_in_window(&mut self, registration: Registration) {
         let Registration { wrapper, kind, handle, .. } = registration;

@@ -76,22 +76,33 @@ struct Core {
     package: &'static str,
     features: &'static str,
     name: &'static str,
+    /// Which of the worlds in `wit/` its exports are; none where the module says so
+    /// itself, or is no component's.
+    world: Option<&'static str>,
     /// Whether its size matters more than the time that it takes to make it smaller.
     is_small: bool,
 }
 
 const COLLECTORS: [Core; 3] = [
-    Core { package: "tether-gc", features: "component", name: "tether-gc", is_small: true },
+    Core {
+        package: "tether-gc",
+        features: "component",
+        name: "tether-gc",
+        world: Some("collector"),
+        is_small: true,
+    },
     Core {
         package: "tether-gc",
         features: "component-push",
         name: "tether-gc-push",
+        world: Some("collector-push"),
         is_small: true,
     },
     Core {
         package: "tether-gc",
         features: "component-wasi",
         name: "tether-gc-wasi",
+        world: Some("collector-wasi"),
         is_small: true,
     },
 ];
@@ -102,9 +113,16 @@ const CORE_MODULES: [Core; 2] = [
         package: "tether-gc",
         features: "core-diagnostics",
         name: "tether_gc.core",
+        world: None,
         is_small: true,
     },
-    Core { package: "tether-gc", features: "core", name: "tether_gc.core-lean", is_small: true },
+    Core {
+        package: "tether-gc",
+        features: "core",
+        name: "tether_gc.core-lean",
+        world: None,
+        is_small: true,
+    },
 ];
 
 /// Addresses below this are the language's in a program merged with the core module;
@@ -117,7 +135,7 @@ const HEADER: &str = "tether_gc.h";
 const HEADER_SOURCE: &str = "src/door/tether_gc.h";
 
 const LEDGER: Core =
-    Core { package: "tether-ledger", features: "", name: "ledger", is_small: false };
+    Core { package: "tether-ledger", features: "", name: "ledger", world: None, is_small: false };
 
 /// Guest, collector, composition.
 const COMPOSITIONS: [[&str; 3]; 2] = [
@@ -259,8 +277,13 @@ fn build_core_module(workspace: &Workspace, core: &Core) -> Result<()> {
 }
 
 fn build_library(workspace: &Workspace) -> Result<()> {
-    let core =
-        Core { package: "tether-gc", features: "core-library", name: LIBRARY, is_small: true };
+    let core = Core {
+        package: "tether-gc",
+        features: "core-library",
+        name: LIBRARY,
+        world: None,
+        is_small: true,
+    };
     run(&mut rustc_for_wasm(workspace, &core, "staticlib"), &format!("building {LIBRARY}"))?;
     let built = workspace.target().join(WASM_TARGET).join("wasm").join(LIBRARY);
     copy(&built, &workspace.artifact(LIBRARY))?;
@@ -277,13 +300,12 @@ fn build_component(workspace: &Workspace, core: &Core) -> Result<()> {
     } else {
         copy(&built, &module)?;
     }
-    run(
-        componentize(workspace)
-            .arg("encode")
-            .arg(&module)
-            .arg(component_path(workspace, core.name)),
-        &format!("making a component of {}", core.name),
-    )
+    let mut encode = componentize(workspace);
+    encode.arg("encode").arg(&module).arg(component_path(workspace, core.name));
+    if let Some(world) = core.world {
+        encode.arg("--wit").arg(workspace.root().join("wit")).args(["--world", world]);
+    }
+    run(&mut encode, &format!("making a component of {}", core.name))
 }
 
 /// Has `wasm-opt` make a core module smaller, unless it did so with the same

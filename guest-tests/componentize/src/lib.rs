@@ -1,8 +1,8 @@
 //! From core modules to components.
 //!
 //! `wit-component` makes a component of a core module that carries its WIT in a
-//! custom section (as wit-bindgen leaves it there), and `wac-graph` connects two
-//! components. Both are used as libraries: building their command-line tools
+//! custom section (as wit-bindgen leaves it there, and as is added here where a world is
+//! named), and `wac-graph` connects two components. Both are used as libraries: building their command-line tools
 //! takes far longer. This crate stands apart from the one that embeds wasmtime,
 //! so that a build of the components does not wait for an engine.
 
@@ -20,13 +20,20 @@ pub mod link;
 pub mod module;
 mod share;
 mod shorten;
+pub mod world;
 
-/// Makes a component of a core module. The module names everything it needs
-/// itself, so no adapters take part. Names and debug sections are left out.
-pub fn encode(core_module: &[u8]) -> Result<Vec<u8>> {
+use world::World;
+
+/// Makes a component of a core module, which names its world itself unless one is given.
+/// No adapters take part. Names and debug sections are left out.
+pub fn encode(core_module: &[u8], world: Option<World<'_>>) -> Result<Vec<u8>> {
+    let mut module = strip(core_module)?;
+    if let Some(world) = world {
+        world.embed(&mut module)?;
+    }
     let component = ComponentEncoder::default()
         .validate(true)
-        .module(&strip(core_module)?)
+        .module(&module)
         .context("the module holds no usable component metadata")?
         .encode()
         .context("the module does not fit the world it was built for")?;

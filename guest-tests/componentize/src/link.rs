@@ -17,7 +17,6 @@
 //! Whatever a guest does against it is an error that names what and where.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use wasm_encoder::{
@@ -25,10 +24,10 @@ use wasm_encoder::{
     GlobalType, ImportSection, Module, TypeSection, ValType,
 };
 use wasmparser::{Export, ExternalKind, FuncType, Import, MemoryType, Parser, Payload, TypeRef};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, WorldId};
+use wit_component::ComponentEncoder;
 
 use crate::module::{Change, Exported, Imported, Item, Outside, change, entity_type};
+use crate::world::World;
 
 /// Addresses below are the language's: its data, and the stack that its compiler
 /// keeps in memory. The collector's own data begins here.
@@ -78,15 +77,6 @@ pub enum Release {
     Guest,
     /// Nowhere: they wait for `tether_drain`.
     Queue,
-}
-
-/// The world that a component is made for.
-#[derive(Clone, Copy, Debug)]
-pub struct World<'a> {
-    /// A WIT file, or a folder with a package.
-    pub wit: &'a Path,
-    /// The world's name; none where the package has but one.
-    pub name: Option<&'a str>,
 }
 
 /// Looks a guest over, and makes it and the collector fit to be merged.
@@ -401,7 +391,7 @@ pub fn finish(
     let mut module =
         if keeps_names { linked.to_vec() } else { change(linked, &mut WithoutCustoms)? };
     match world {
-        Some(world) => embed(&mut module, world)?,
+        Some(world) => world.embed(&mut module)?,
         None => append_worlds(&mut module, guest)?,
     }
     ComponentEncoder::default()
@@ -417,36 +407,6 @@ struct WithoutCustoms;
 impl Change for WithoutCustoms {
     fn keeps_custom(&mut self, _: &str) -> bool {
         false
-    }
-}
-
-fn embed(module: &mut Vec<u8>, world: World<'_>) -> Result<()> {
-    let (resolve, id) = world.resolve()?;
-    embed_component_metadata(module, &resolve, id, StringEncoding::UTF8, false)
-        .context("cannot describe the world")
-}
-
-impl World<'_> {
-    /// Reads the WIT and finds the world in it.
-    pub fn resolve(self) -> Result<(Resolve, WorldId)> {
-        let mut resolve = Resolve::default();
-        let (package, _) = resolve
-            .push_path(self.wit)
-            .with_context(|| format!("cannot read WIT from {}", self.wit.display()))?;
-        if let Ok(id) = resolve.select_world(&[package], self.name) {
-            return Ok((resolve, id));
-        }
-        let worlds = &resolve.packages[package].worlds;
-        let names: Vec<&str> = worlds.keys().map(String::as_str).collect();
-        match (self.name, names.is_empty()) {
-            (_, true) => bail!("{} has no world", self.wit.display()),
-            (None, false) => {
-                bail!("--world is missing: {} has {}", self.wit.display(), names.join(", "))
-            }
-            (Some(name), false) => {
-                bail!("{} has no world `{name}`; it has {}", self.wit.display(), names.join(", "))
-            }
-        }
     }
 }
 

@@ -8,15 +8,17 @@ use anyhow::{Context, Result, bail};
 use lexopt::{Arg, ValueExt};
 use serde_json::{Map, Value, json};
 use tether_componentize::inspect::{function, inspect};
-use tether_componentize::link::{self, Release, World, finish, prepare, trim};
+use tether_componentize::link::{self, Release, finish, prepare, trim};
+use tether_componentize::world::World;
 use tether_componentize::{compose, encode};
 
 const HELP: &str = "\
 Makes components of core modules and composes them.
 
 Usage:
-  tether-componentize encode CORE.wasm OUT.wasm
-      Make a component of a core module that wit-bindgen was used in.
+  tether-componentize encode CORE.wasm OUT.wasm [--wit PATH] [--world WORLD]
+      Make a component of a core module that wit-bindgen was used in, or that is
+      written against the canonical ABI of the world in PATH.
   tether-componentize compose SOCKET.wasm PLUG.wasm OUT.wasm
       Connect the exports of PLUG to the imports of SOCKET.
   tether-componentize inspect FILE.wasm...
@@ -86,7 +88,7 @@ fn run() -> Result<()> {
         bail!("no command given; see --help");
     };
     match (command.to_str(), files) {
-        (Some("encode"), [core, out]) => write(out, &encode(&read(core)?)?),
+        (Some("encode"), [core, out]) => write(out, &encode(&read(core)?, options.world())?),
         (Some("compose"), [socket, plug, out]) => {
             write(out, &compose(&read(socket)?, &read(plug)?)?)
         }

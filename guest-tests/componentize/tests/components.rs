@@ -86,13 +86,13 @@ const PAIR: [ValType; 2] = [ValType::I32, ValType::I32];
 
 fn plug() -> Vec<u8> {
     let module = core(None, "t:t/numbers@1.0.0#twist", &PAIR);
-    encode(&with_world(module, WIT, "plug")).unwrap()
+    encode(&with_world(module, WIT, "plug"), None).unwrap()
 }
 
 fn socket() -> Vec<u8> {
     let import = Some(("t:t/numbers@1.0.0", "twist"));
     let module = core(import, "t:t/program@1.0.0#run", &PAIR);
-    encode(&with_world(module, WIT, "socket")).unwrap()
+    encode(&with_world(module, WIT, "socket"), None).unwrap()
 }
 
 fn occurrences(binary: &[u8], text: &str) -> usize {
@@ -130,7 +130,7 @@ fn a_composition_imports_nothing_that_was_supplied() {
 #[test]
 fn components_with_nothing_in_common_are_not_composed() {
     let module = core(None, "t:t/other@1.0.0#twist", &[ValType::I32]);
-    let stranger = encode(&with_world(module, WIT, "stranger")).unwrap();
+    let stranger = encode(&with_world(module, WIT, "stranger"), None).unwrap();
     let error = compose(&socket(), &stranger).unwrap_err();
     assert!(error.to_string().contains("imports nothing"), "{error:#}");
 }
@@ -138,15 +138,15 @@ fn components_with_nothing_in_common_are_not_composed() {
 #[test]
 fn types_that_differ_are_an_error_that_names_the_interface() {
     let module = core(None, "t:t/numbers@1.0.0#twist", &[ValType::I32, ValType::I64]);
-    let other = encode(&with_world(module, OTHER_WIT, "plug")).unwrap();
+    let other = encode(&with_world(module, OTHER_WIT, "plug"), None).unwrap();
     let error = compose(&socket(), &other).unwrap_err();
     assert!(error.to_string().contains("t:t/"), "{error:#}");
 }
 
 #[test]
 fn what_is_no_component_is_an_error() {
-    assert!(encode(b"no module").is_err());
-    assert!(encode(&core(None, "run", &[]).finish()).is_ok_and(|component| {
+    assert!(encode(b"no module", None).is_err());
+    assert!(encode(&core(None, "run", &[]).finish(), None).is_ok_and(|component| {
         // Without a world it has no imports and no exports.
         inspect(&component).is_ok_and(|summary| summary.exports.is_empty())
     }));

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 use crate::config::Options;
+use crate::memory::linear::RustAllocator;
 use crate::observer::{Cause, Collection, Observer};
 use alloc::format;
 use alloc::string::String;
@@ -16,6 +17,10 @@ use wasi::cli::{environment, stderr};
 use wasi::clocks::monotonic_clock;
 
 const VARIABLE: &str = "TETHER_GC";
+
+/// What WASI gives is strings and lists of Rust's own.
+#[global_allocator]
+static ALLOCATOR: RustAllocator = RustAllocator;
 
 /// Times collections, and tells of them where that is asked for.
 #[derive(Debug)]

@@ -1,0 +1,47 @@
+//! The world that a component is made for, as WIT on disk has it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use wit_component::{StringEncoding, embed_component_metadata};
+use wit_parser::{Resolve, WorldId};
+
+/// Where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// A WIT file, or a folder with a package.
+    pub wit: &'a Path,
+    /// The world's name; none where the package has but one.
+    pub name: Option<&'a str>,
+}
+
+impl World<'_> {
+    /// Reads the WIT and finds the world in it.
+    pub fn resolve(self) -> Result<(Resolve, WorldId)> {
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve
+            .push_path(self.wit)
+            .with_context(|| format!("cannot read WIT from {}", self.wit.display()))?;
+        if let Ok(id) = resolve.select_world(&[package], self.name) {
+            return Ok((resolve, id));
+        }
+        let worlds = &resolve.packages[package].worlds;
+        let names: Vec<&str> = worlds.keys().map(String::as_str).collect();
+        match (self.name, names.is_empty()) {
+            (_, true) => bail!("{} has no world", self.wit.display()),
+            (None, false) => {
+                bail!("--world is missing: {} has {}", self.wit.display(), names.join(", "))
+            }
+            (Some(name), false) => {
+                bail!("{} has no world `{name}`; it has {}", self.wit.display(), names.join(", "))
+            }
+        }
+    }
+
+    /// Adds its description to a core module.
+    pub fn embed(self, module: &mut Vec<u8>) -> Result<()> {
+        let (resolve, id) = self.resolve()?;
+        embed_component_metadata(module, &resolve, id, StringEncoding::UTF8, false)
+            .context("cannot describe the world")
+    }
+}
