@@ -8,4 +8,5 @@ mod component;
 #[cfg(feature = "core")]
 mod core_abi;
 mod operation;
+mod place;
 mod words;

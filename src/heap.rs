@@ -94,40 +94,54 @@ impl<M: Memory> Heap<M> {
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// A heap whose collections are watched.
     pub fn with_observer(memory: M, options: Options, observer: O) -> Result<Self, Error> {
-        let roots = Roots::new(options.root_capacity);
-        Heap::with_roots(memory, options, observer, roots)
+        let mut heap = Heap::unstarted(memory, observer);
+        heap.start(options, Roots::new(options.root_capacity))?;
+        Ok(heap)
     }
 
-    fn with_roots(memory: M, options: Options, observer: O, roots: Roots) -> Result<Self, Error> {
-        options.check()?;
-        let mut heap = Heap {
-            supply: Supply::new(memory, options.heap_limit_bytes),
+    /// A heap that has nothing yet: [`start`](Self::start) comes next. A door's static is
+    /// made by this, so that its heap is never moved.
+    pub(crate) const fn unstarted(memory: M, observer: O) -> Self {
+        Heap {
+            supply: Supply::new(memory),
             observer,
-            options,
+            options: Options::DEFAULT,
             layouts: Layouts::new(),
             blocks: Blocks::new(),
             large: LargeObjects::new(),
-            roots,
+            roots: Roots::new(0),
             pins: Pins::new(),
             #[cfg(feature = "interior-pointers")]
             ranges: Ranges::new(),
-            wrap_table: WrapTable::new(options.wrap_capacity, options.wrap_limit),
+            wrap_table: WrapTable::new(0, 0),
             mark_stack: MarkStack::new(),
             live: COLOUR_A,
             closed: false,
             collections: 0,
             collections_for_handles: 0,
-            handles_left: options.handle_floor,
-            weight_left: u64::from(options.weight_floor_bytes),
-            stress_left: options.stress,
-        };
-        let taken = heap.roots.take_memory(&mut heap.supply)
-            && heap.wrap_table.take_memory(&mut heap.supply)
-            && heap.mark_stack.take_memory(&mut heap.supply);
-        if taken {
-            return Ok(heap);
+            handles_left: 0,
+            weight_left: 0,
+            stress_left: 0,
         }
-        heap.release_memory();
+    }
+
+    /// Takes the options and the first memory. After an error it can be called again.
+    pub(crate) fn start(&mut self, options: Options, roots: Roots) -> Result<(), Error> {
+        options.check()?;
+        self.supply.set_limit(options.heap_limit_bytes);
+        self.roots = roots;
+        self.wrap_table = WrapTable::new(options.wrap_capacity, options.wrap_limit);
+        self.handles_left = options.handle_floor;
+        self.weight_left = u64::from(options.weight_floor_bytes);
+        self.stress_left = options.stress;
+        self.options = options;
+        let taken = self.roots.take_memory(&mut self.supply)
+            && self.wrap_table.take_memory(&mut self.supply)
+            && self.mark_stack.take_memory(&mut self.supply);
+        if taken {
+            return Ok(());
+        }
+        self.release_memory();
         let slots = u64::from(options.root_capacity) * u64::from(WORD_BYTES);
         let entries = u64::from(options.wrap_capacity) * u64::from(RECORD_BYTES);
         let needed_bytes = u32::try_from(slots + entries).unwrap_or(u32::MAX);
@@ -195,6 +209,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn memory_mut(&mut self) -> &mut M {
         &mut self.supply.memory
+    }
+
+    /// Has collections watched by another.
+    #[cfg(feature = "component-wasi")]
+    pub(crate) fn set_observer(&mut self, observer: O) {
+        self.observer = observer;
     }
 
     /// The observer.

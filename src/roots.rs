@@ -114,9 +114,15 @@ impl Roots {
     }
 
     /// Whether `count` more slots are free.
+    #[inline(always)]
+    pub fn has_room(&self, count: u32) -> bool {
+        count < self.low - self.top
+    }
+
+    /// The same, as an error.
     #[inline]
     pub fn check_room(&self, count: u32) -> Result<(), Error> {
-        if count > self.low - self.top - 1 {
+        if !self.has_room(count) {
             return Err(Error::RootStackFull { capacity: self.capacity });
         }
         Ok(())
@@ -126,18 +132,29 @@ impl Roots {
     #[inline]
     pub fn push<M: Memory>(&mut self, memory: &mut M, object: Reference) -> Result<(), Error> {
         self.check_room(1)?;
-        self.put(memory, self.top, object);
-        self.top += 1;
-        self.note_peak();
+        self.push_in_room(memory, object);
         Ok(())
     }
 
+    /// Pushes a root, for which there is room.
+    #[inline(always)]
+    pub fn push_in_room<M: Memory>(&mut self, memory: &mut M, object: Reference) {
+        self.put(memory, self.top, object);
+        self.top += 1;
+        self.note_peak();
+    }
+
     /// Pops the top root.
-    #[inline]
     pub fn pop<M: Memory>(&mut self, memory: &M) -> Result<Reference, Error> {
-        let top = self.top.checked_sub(1).ok_or(Error::NoSuchRoot { index: 0 })?;
+        self.pop_one(memory).ok_or(Error::NoSuchRoot { index: 0 })
+    }
+
+    /// Pops the top root, if there is one.
+    #[inline(always)]
+    pub fn pop_one<M: Memory>(&mut self, memory: &M) -> Option<Reference> {
+        let top = self.top.checked_sub(1)?;
         self.top = top;
-        Ok(self.slot(memory, top))
+        Some(self.slot(memory, top))
     }
 
     /// Pops roots until `depth` are left.

@@ -5,10 +5,10 @@
 //! some ten instructions, and generated glue took some two hundred. What a function's
 //! parameters and results are is checked when the component is made, against `wit/`.
 //!
-//! An operation that may collect goes through [`with_heap`], which makes the heap at the
+//! An operation that may collect goes through [`with_heap`], which starts the heap at the
 //! first one, answers `busy` to a call that comes from inside another, and, in the world
 //! that pushes, hands released handles to the host when the operation is over. What can
-//! do neither may go without that, through [`made_heap`].
+//! do neither may go without that, through [`Place::idle`].
 
 #![expect(unsafe_code, reason = "the canonical ABI: exported functions, and lists by address")]
 
@@ -25,10 +25,11 @@ use silent as watch;
 use wasi as watch;
 
 use crate::config::Options;
+use crate::door::place::Place;
 use crate::error::Error;
 use crate::heap::Heap;
 use crate::memory::linear::LinearMemory;
-use core::cell::{Cell, UnsafeCell};
+use crate::roots::Roots;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
@@ -37,80 +38,34 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
 
 type ComponentHeap = Heap<LinearMemory, watch::Watch>;
 
-/// The heap, once there is one, and whether an operation has it.
-struct Door {
-    heap: UnsafeCell<Option<ComponentHeap>>,
-    busy: Cell<bool>,
-}
-
-// SAFETY: memory::linear refuses builds with threads.
-unsafe impl Sync for Door {}
-
-static DOOR: Door = Door { heap: UnsafeCell::new(None), busy: Cell::new(false) };
+static DOOR: Place<watch::Watch> = Place::new(watch::NOBODY);
 
 #[inline(never)]
-fn open(place: &mut Option<ComponentHeap>, options: Options) -> Result<(), Error> {
+fn start(heap: &mut ComponentHeap, options: Options) -> Result<(), Error> {
     canonical::reserve_lists();
-    // SAFETY: the value goes straight to a heap.
-    let memory = unsafe { LinearMemory::new() };
-    let (options, watch) = watch::from_environment(options);
-    *place = Some(Heap::with_observer(memory, options, watch)?);
+    let options = watch::from_environment(heap, options);
+    heap.start(options, Roots::new(options.root_capacity))
+}
+
+/// Takes the heap for one operation, starting it at the first one.
+#[inline(never)]
+fn enter() -> Result<&'static mut ComponentHeap, Error> {
+    DOOR.enter(|heap| start(heap, Options::DEFAULT))
+}
+
+/// Starts the heap, if it is not.
+fn configure(options: Options) -> Result<(), Error> {
+    DOOR.start(|heap| start(heap, options))?;
+    DOOR.leave();
     Ok(())
 }
 
-/// Takes the heap's place for one operation, unless another has it. `leave` ends it.
-fn take_place() -> Result<&'static mut Option<ComponentHeap>, Error> {
-    if DOOR.busy.replace(true) {
-        return Err(Error::Busy);
-    }
-    // SAFETY: the flag was down, so no other reference is alive; it stays up until
-    // `leave`, after which no caller uses this one.
-    Ok(unsafe { &mut *DOOR.heap.get() })
-}
-
-fn leave() {
-    DOOR.busy.set(false);
-}
-
-/// Takes the heap for one operation, making it at the first one.
-#[inline(never)]
-fn enter() -> Result<&'static mut ComponentHeap, Error> {
-    let place = take_place()?;
-    if place.is_none()
-        && let Err(error) = open(place, Options::DEFAULT)
-    {
-        leave();
-        return Err(error);
-    }
-    place.as_mut().ok_or(Error::Busy)
-}
-
-/// The heap, where it was made and no operation has it, for what neither collects nor
-/// calls out: nothing can come back to the door meanwhile, and so its flag stays down.
-#[inline(always)]
-fn made_heap() -> Option<&'static mut ComponentHeap> {
-    if DOOR.busy.get() {
-        return None;
-    }
-    // SAFETY: the flag is down, so no other reference is alive, and no caller keeps
-    // this one until another operation.
-    unsafe { &mut *DOOR.heap.get() }.as_mut()
-}
-
-/// The same, and makes it at the first operation.
+/// The heap, started at the first operation, for what neither collects nor calls out.
 fn idle_heap() -> Result<&'static mut ComponentHeap, Error> {
-    enter().inspect(|_| leave())
+    enter().inspect(|_| DOOR.leave())
 }
 
-/// Makes the heap, if there is none yet.
-fn configure(options: Options) -> Result<(), Error> {
-    let place = take_place()?;
-    let result = if place.is_some() { Err(Error::AlreadyStarted) } else { open(place, options) };
-    leave();
-    result
-}
-
-/// Runs an operation on the heap, making it at the first one; then released
+/// Runs an operation on the heap, starting it at the first one; then released
 /// handles are delivered.
 #[inline]
 fn with_heap<R>(
@@ -119,7 +74,7 @@ fn with_heap<R>(
     let heap = enter()?;
     let result = operation(heap);
     deliver(heap);
-    leave();
+    DOOR.leave();
     result
 }
 

@@ -19,15 +19,17 @@ mod diagnostics;
 mod exports;
 
 use crate::config::Options;
+use crate::door::place::Place;
 use crate::door::words::{OptionWords, error_words};
 use crate::error::Error;
 use crate::heap::{Heap, Window};
 use crate::memory::linear::LinearMemory;
 use crate::observer::Silent;
+use crate::roots::Roots;
 use crate::units::{BLOCK_SHIFT, GRANULE_BYTES};
 use crate::wrap_table::{Handle, Registration};
 use core::arch::wasm32::memory_size;
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
 use core::ptr;
 
 #[panic_handler]
@@ -68,20 +70,16 @@ pub static tether_state: State = State {
 
 type CoreHeap = Heap<LinearMemory, Silent>;
 
-/// The heap, once there is one, and whether an operation has it.
-struct Door {
-    heap: UnsafeCell<Option<CoreHeap>>,
-    busy: Cell<bool>,
-    /// How many released handles the program was offered and did not take: they wait
-    /// for `tether_drain`, and are offered again with others.
-    refused: Cell<u32>,
-}
+static DOOR: Place<Silent> = Place::new(Silent);
+
+/// How many released handles the program was offered and did not take: they wait
+/// for `tether_drain`, and are offered again with others.
+struct Refused(Cell<u32>);
 
 // SAFETY: as `State`.
-unsafe impl Sync for Door {}
+unsafe impl Sync for Refused {}
 
-static DOOR: Door =
-    Door { heap: UnsafeCell::new(None), busy: Cell::new(false), refused: Cell::new(0) };
+static REFUSED: Refused = Refused(Cell::new(0));
 
 // A linker resolves it by its plain name; a module imports it.
 #[cfg_attr(not(feature = "core-library"), link(wasm_import_module = "tether:host"))]
@@ -100,22 +98,11 @@ fn refuse(error: Error) -> u32 {
     code
 }
 
-/// Takes the heap's place, unless an operation has it. `leave` ends it.
-#[inline(never)]
-fn take_place() -> Result<&'static mut Option<CoreHeap>, Error> {
-    if DOOR.busy.replace(true) {
-        return Err(Error::Busy);
-    }
-    // SAFETY: the flag was down, so no other reference is alive; it stays up until
-    // `leave`, after which no caller uses this one.
-    Ok(unsafe { &mut *DOOR.heap.get() })
-}
-
 /// Ends an operation: publishes what compiled code may do next.
 #[inline(never)]
 fn leave(heap: &CoreHeap) {
     publish(heap.window());
-    DOOR.busy.set(false);
+    DOOR.leave();
 }
 
 #[inline(never)]
@@ -129,47 +116,32 @@ fn publish(window: Window) {
     tether_state.stack_base.set(window.stack_base);
 }
 
-/// Makes the heap, if there is none yet.
+/// Starts the heap, if it is not. Its shadow stack is at `stack_base`, in memory of the
+/// program's own, unless that is 0.
 fn start(options: Options, stack_base: u32) -> Result<(), Error> {
-    let place = take_place()?;
-    let made = if place.is_some() { Err(Error::AlreadyStarted) } else { make(options, stack_base) };
-    match made {
-        Ok(heap) => leave(place.insert(heap)),
-        Err(error) => {
-            DOOR.busy.set(false);
-            return Err(error);
-        }
-    }
+    let roots = match stack_base {
+        0 => Roots::new(options.root_capacity),
+        address => Roots::in_place(options.root_capacity, address),
+    };
+    leave(DOOR.start(|heap| heap.start(options, roots))?);
     Ok(())
 }
 
-#[inline(never)]
-fn make(options: Options, stack_base: u32) -> Result<CoreHeap, Error> {
-    // SAFETY: the value goes straight to a heap.
-    let memory = unsafe { LinearMemory::new() };
-    if stack_base == 0 {
-        Heap::with_observer(memory, options, Silent)
-    } else {
-        Heap::with_stack_at(memory, options, Silent, stack_base)
-    }
-}
-
-/// Takes the heap for one operation, making it at the first one, and takes over
+/// Takes the heap for one operation, starting it at the first one, and takes over
 /// what compiled code did since the last.
 #[inline(never)]
 fn enter() -> Result<&'static mut CoreHeap, Error> {
-    let place = take_place()?;
-    let entered = match place {
-        Some(heap) => {
-            let (cursor, end) = (tether_state.cursor.get(), tether_state.end.get());
-            heap.adopt(cursor, end, tether_state.stack_top.get()).map(|()| heap)
-        }
-        None => make(Options::DEFAULT, 0).map(|heap| place.insert(heap)),
-    };
-    if entered.is_err() {
-        DOOR.busy.set(false);
+    let heap = DOOR.enter(|heap| {
+        heap.start(Options::DEFAULT, Roots::new(Options::DEFAULT.root_capacity))?;
+        publish(heap.window());
+        Ok(())
+    })?;
+    let (cursor, end) = (tether_state.cursor.get(), tether_state.end.get());
+    if let Err(error) = heap.adopt(cursor, end, tether_state.stack_top.get()) {
+        DOOR.leave();
+        return Err(error);
     }
-    entered
+    Ok(heap)
 }
 
 /// Runs an operation on the heap; then released handles are offered.
@@ -177,7 +149,7 @@ fn enter() -> Result<&'static mut CoreHeap, Error> {
 fn with_heap<R>(operation: impl FnOnce(&mut CoreHeap) -> Result<R, Error>) -> Result<R, Error> {
     let heap = enter()?;
     let result = operation(heap);
-    if heap.pending() > DOOR.refused.get() {
+    if heap.pending() > REFUSED.0.get() {
         offer(heap);
     }
     leave(heap);
@@ -190,11 +162,10 @@ fn with_heap<R>(operation: impl FnOnce(&mut CoreHeap) -> Result<R, Error>) -> Re
 fn wrap_in_window(kind: u32, handle: u32, weight_bytes: u32) -> u32 {
     let wrapper = tether_state.cursor.get();
     let size_bytes = GRANULE_BYTES;
-    if DOOR.busy.get() || tether_state.limit.get() - wrapper < size_bytes {
+    if tether_state.limit.get() - wrapper < size_bytes {
         return 0;
     }
-    // SAFETY: as in `take_place`; nothing in here comes back to the door.
-    let Some(heap) = (unsafe { &mut *DOOR.heap.get() }) else {
+    let Some(heap) = DOOR.idle() else {
         return 0;
     };
     if !heap.is_ready_to_wrap(weight_bytes) {
@@ -227,7 +198,7 @@ fn offer(heap: &mut CoreHeap) {
         }
         if taken < count || heap.pending() == 0 {
             heap.release_drained();
-            return DOOR.refused.set(heap.pending());
+            return REFUSED.0.set(heap.pending());
         }
     }
 }

@@ -90,11 +90,11 @@ pub fn perform<M: Memory, O: Observer>(
     [a, b, c, d]: [u32; 4],
 ) -> Result<u32, Error> {
     let done = match operation {
-        Operation::Allocate => return heap.allocate(a, b),
+        Operation::Allocate => return heap.allocate_slowly(a, b),
         #[cfg(feature = "core")]
         Operation::AllocateLeaf => return heap.allocate_leaf(a),
         #[cfg(feature = "core")]
-        Operation::AllocateConservative => return heap.allocate(CONSERVATIVE, a),
+        Operation::AllocateConservative => return heap.allocate_slowly(CONSERVATIVE, a),
         #[cfg(feature = "core")]
         Operation::AllocateAligned => return heap.allocate_aligned(a, b, c),
         Operation::Close => return heap.close(),

@@ -57,6 +57,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// then the sweep to the next hole.
     #[inline]
     pub fn allocate(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
+        self.allocate_quickly(layout, length)
+            .map_or_else(|| self.allocate_slowly(layout, length), Ok)
+    }
+
+    pub(crate) fn allocate_slowly(
+        &mut self,
+        layout: LayoutId,
+        length: u32,
+    ) -> Result<Reference, Error> {
         self.allocate_keeping(layout, length, NOTHING)
     }
 
@@ -117,8 +126,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         length: u32,
         in_flight: InFlight<'_>,
     ) -> Result<Reference, Error> {
-        if let Some(address) = self.allocate_quickly(layout, length) {
-            return Ok(address);
+        if let Some((words, template)) = self.layouts.small(&self.supply.memory, layout, length) {
+            let address = self.allocate_by_template(words, template);
+            if address != 0 {
+                return Ok(address);
+            }
         }
         self.check_open()?;
         let new = self.describe(layout, length)?;

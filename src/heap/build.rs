@@ -95,7 +95,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let first_root = self.depth().checked_sub(references)?;
         let scalars = rest.get(..(words - references) as usize)?;
         self.roots.check_room(self.scope_slots() + u32::from(references == 0)).ok()?;
-        let object = self.allocate_by_template(words, template)?;
+        let object = self.allocate_by_template(words, template);
+        if object == 0 {
+            return None;
+        }
         let memory = &mut self.supply.memory;
         let (mut root, mut scalar) = (first_root, scalars.iter());
         for index in 0..words {

@@ -19,16 +19,21 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline(always)]
     pub(crate) fn allocate_quickly(&mut self, layout: LayoutId, length: u32) -> Option<Reference> {
         let (words, template) = self.layouts.small(&self.supply.memory, layout, length)?;
-        self.allocate_by_template(words, template)
+        self.place_by_template(words, template)
     }
 
-    /// An object of so many words, by its template.
+    /// An object of so many words, by its template; 0 where that is not quick.
+    #[inline(never)]
+    pub(super) fn allocate_by_template(&mut self, words: u32, template: u64) -> Reference {
+        self.place_by_template(words, template).unwrap_or(0)
+    }
+
     #[inline(always)]
-    pub(super) fn allocate_by_template(&mut self, words: u32, template: u64) -> Option<Reference> {
+    fn place_by_template(&mut self, words: u32, template: u64) -> Option<Reference> {
         let memory = &mut self.supply.memory;
         let granules = words.div_ceil(GRANULE_WORDS);
         let is_scoped = self.roots.scope_depth() > 0;
-        if self.options.stress > 0 || is_scoped && self.roots.check_room(1).is_err() {
+        if self.options.stress > 0 || is_scoped && !self.roots.has_room(1) {
             return None;
         }
         let address = self.blocks.bump_zeroed(granules * GRANULE_BYTES)?;
@@ -68,19 +73,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// [`push`](Self::push), of an object in a block, or null.
     #[inline(always)]
     pub(crate) fn push_quickly(&mut self, object: Reference) -> Option<()> {
-        if self.closed {
+        if self.closed || !self.roots.has_room(1) {
             return None;
         }
         if object != 0 {
             self.find_in_block(object)?;
         }
-        self.roots.push(&mut self.supply.memory, object).ok()
+        self.roots.push_in_room(&mut self.supply.memory, object);
+        Some(())
     }
 
     /// [`pop`](Self::pop), where there is a root.
     #[inline(always)]
     pub(crate) fn pop_quickly(&mut self) -> Option<Reference> {
-        self.roots.pop(&self.supply.memory).ok()
+        self.roots.pop_one(&self.supply.memory)
     }
 
     /// [`wrap`](Self::wrap), where the hole at hand and the table have room.

@@ -6,11 +6,9 @@
 //! ([`Heap::window`]).
 
 use super::Heap;
-use crate::config::Options;
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::observer::Observer;
-use crate::roots::Roots;
 
 /// Addresses, and the colour of new objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,18 +30,6 @@ pub struct Window {
 }
 
 impl<M: Memory, O: Observer> Heap<M, O> {
-    /// A heap whose shadow stack is in memory of the program's own:
-    /// `root_capacity + 1` words from `stack_base` on, which nothing checks here.
-    pub(crate) fn with_stack_at(
-        memory: M,
-        options: Options,
-        observer: O,
-        stack_base: u32,
-    ) -> Result<Self, Error> {
-        let roots = Roots::in_place(options.root_capacity, stack_base);
-        Heap::with_roots(memory, options, observer, roots)
-    }
-
     /// What the mutator may use from here on. In a scope, and under stress, that is
     /// no memory: then every allocation must come to the heap.
     #[inline]

@@ -19,8 +19,13 @@ pub struct Supply<M> {
 
 impl<M: Memory> Supply<M> {
     /// A supply from which nothing is taken.
-    pub fn new(memory: M, limit_bytes: u64) -> Self {
-        Supply { memory, limit_bytes, taken_bytes: 0, peak_bytes: 0 }
+    pub const fn new(memory: M) -> Self {
+        Supply { memory, limit_bytes: u64::MAX, taken_bytes: 0, peak_bytes: 0 }
+    }
+
+    /// Limits what may be taken from now on.
+    pub fn set_limit(&mut self, limit_bytes: u64) {
+        self.limit_bytes = limit_bytes;
     }
 
     /// Bytes taken now.

@@ -55,6 +55,7 @@ pub fn ok(word: u32) -> Address {
 }
 
 /// Answers with `ok` and some words.
+#[inline(always)]
 pub fn ok_words(words: [u32; 3]) -> Address {
     result(0, words)
 }

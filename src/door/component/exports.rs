@@ -6,7 +6,7 @@
 use super::canonical::{
     Address, Incoming, Plain, answer, done, ok, ok_words, outgoing, record, refuse, refuse_at,
 };
-use super::{ComponentHeap, configure, idle_heap, made_heap, watch, with_heap};
+use super::{ComponentHeap, DOOR, configure, idle_heap, watch, with_heap};
 use crate::door::operation::{Operation, perform};
 use crate::door::words::OptionWords;
 use crate::error::Error;
@@ -19,10 +19,10 @@ fn run(operation: Operation, a: u32, b: u32, c: u32, d: u32) -> Address {
     answer(with_heap(|heap| perform(heap, operation, [a, b, c, d])))
 }
 
-/// What [`Heap`](crate::Heap) does quickly, where the heap is there and it can.
+/// What [`Heap`](crate::Heap) does quickly, where it is idle and can.
 #[inline(always)]
 fn quickly<R>(operation: impl FnOnce(&mut ComponentHeap) -> Option<R>) -> Option<R> {
-    made_heap().and_then(operation)
+    DOOR.idle().and_then(operation)
 }
 
 /// A list, as parameters.

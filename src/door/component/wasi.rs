@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+use super::ComponentHeap;
 use crate::config::Options;
 use crate::memory::linear::RustAllocator;
 use crate::observer::{Cause, Collection, Observer};
@@ -51,9 +52,12 @@ pub fn pauses(watch: &Watch) -> (u64, u64) {
     (watch.longest_ns, watch.total_ns)
 }
 
+/// Who watches at first: without a line for each collection.
+pub const NOBODY: Watch = Watch { trace: false, began_ns: 0, longest_ns: 0, total_ns: 0 };
+
 /// Options as the program gave them, overridden by the environment.
-pub fn from_environment(mut options: Options) -> (Options, Watch) {
-    let mut watch = Watch { trace: false, began_ns: 0, longest_ns: 0, total_ns: 0 };
+pub fn from_environment(heap: &mut ComponentHeap, mut options: Options) -> Options {
+    let mut watch = NOBODY;
     let variables = environment::get_environment();
     if let Some((_, value)) = variables.iter().find(|(name, _)| name == VARIABLE) {
         for setting in value.split(',').filter(|setting| !setting.is_empty()) {
@@ -64,7 +68,8 @@ pub fn from_environment(mut options: Options) -> (Options, Watch) {
             }
         }
     }
-    (options, watch)
+    heap.set_observer(watch);
+    options
 }
 
 /// Takes one setting over; none where it is not understood.

@@ -5,7 +5,8 @@
 //! 0, or the error's code.
 
 use super::{
-    CoreOptions, DOOR, answer, check_memory, refuse, start, tether_state, with_heap, wrap_in_window,
+    CoreOptions, REFUSED, answer, check_memory, refuse, start, tether_state, with_heap,
+    wrap_in_window,
 };
 use crate::config::Options;
 use crate::door::operation::{Operation, perform};
@@ -329,7 +330,7 @@ extern "C" fn tether_drain(into: u32, max: u32) -> u32 {
             answer(into + index * size_of::<Handle>() as u32, handle)?;
         }
         heap.release_drained();
-        DOOR.refused.set(DOOR.refused.get().min(heap.pending()));
+        REFUSED.0.set(REFUSED.0.get().min(heap.pending()));
         Ok(count)
     }))
 }
