@@ -33,7 +33,12 @@
           (i64.shr_u
             (i64.const 0x1818181818181818)
             (i64.extend_i32_u (i32.shl (i32.sub (i32.const 8) (local.get $granules)) (i32.const 3))))))
-      (else (call $tether.tether_allocate_conservative (local.get $size)))))
+      (else
+        (call $tether.tether_allocate
+          (global.get $tether.words)
+          (i32.add
+            (i32.shr_u (local.get $size) (i32.const 2))
+            (i32.ne (i32.and (local.get $size) (i32.const 3)) (i32.const 0)))))))
   (if (i32.eqz (local.get $object)) (then (call $tether.exhausted) (unreachable)))
   ;; The window ends above every object in it; a large object is outside any window.
   (local.set $reached (i32.add (local.get $object) (local.get $size)))
@@ -73,8 +78,27 @@
       (br $next)))
   (local.get $count))
 
+;; The layout of an object in which every word may be a reference.
+(global $tether.words (mut i32) (i32.const 0))
+
 (func $tether.begin
   (if (call $tether.tether_start (global.get $tether.options))
+    (then (call $tether.exhausted) (unreachable)))
+  (global.set $tether.words
+    (call $tether.tether_define_layout
+      (i32.const 0) (i64.const 0) (i32.const 1) (i64.const 1)))
+  (if (i32.eqz (global.get $tether.words))
     (then (call $tether.exhausted) (unreachable))))
 
 (start $tether.begin)
+
+;; For whoever looks at the heap from outside: the runner and the tests.
+(export "tether.read_statistics" (func $tether.read_statistics))
+(export "tether.verify" (func $tether.verify))
+
+(func $tether.read_statistics (param $into i32) (result i32)
+  (i32.store offset=12 (global.get $tether.state) (global.get $gc_sp))
+  (call $tether.tether_read_statistics (local.get $into)))
+(func $tether.verify (param $at i32) (result i32)
+  (i32.store offset=12 (global.get $tether.state) (global.get $gc_sp))
+  (call $tether.tether_verify (local.get $at)))

@@ -1,7 +1,7 @@
 """The collector as text that can stand beside a program's in one module.
 
 `prepare` makes it, once for each build of the collector, from the core module as
-text (`wasm-dis tether_gc.core.wasm`) and from `glue.wat`:
+text (`wasm-dis --all-features tether_gc.core.wasm`) and from `glue.wat`:
 
 1. Every identifier of the core module gets the prefix `$tether.`, so that none is
    the program's; functions that it exports have their exported names.
@@ -27,7 +27,8 @@ from tether_vera.sexpr import Form, atoms, head
 USED = (
     "tether_start",
     "tether_allocate_small",
-    "tether_allocate_conservative",
+    "tether_allocate",
+    "tether_define_layout",
     "tether_register",
     "tether_read_statistics",
     "tether_verify",
@@ -154,6 +155,8 @@ def _renamed(form: Form | str, names: dict[tuple[str, str], str]) -> Form | str:
     if head(form) == "elem":
         # Behind the offset it lists functions.
         renamed[4:] = [names.get(("func", item), item) for item in renamed[4:]]
+    if head(form) == "call_indirect" and not isinstance(form[1], str):
+        raise RuntimeProblem("an indirect call names no table: use `wasm-dis --all-features`")
     kind = _REFERENCES.get(head(form) or "")
     if kind and len(form) > 1 and isinstance(form[1], str):
         renamed[1] = names.get((kind, form[1]), form[1])
