@@ -119,8 +119,9 @@ class Swap(unittest.TestCase):
         self.assertEqual(values, [1 << 20, 9, base, 77, 77, 5, 0, 0, 0, 3, 0])
 
     def test_a_module_without_a_collector_is_none(self) -> None:
-        text = '(module (func (export "main")))'
-        self.assertIsNone(swap.swap(text, self.runtime, Limits(), _EXHAUSTED))
+        for name in ("main", "alloc"):
+            text = f'(module (func $:{name} (export "{name}")))'
+            self.assertIsNone(swap.swap(text, self.runtime, Limits(), _EXHAUSTED))
 
     def test_what_cannot_be_swapped_is_refused_by_name(self) -> None:
         for before, after, said in (

@@ -88,7 +88,8 @@ def swap(wat: str, runtime: Runtime, limits: Limits, exhausted: list[Atom]) -> s
     if len(modules) != 1 or head(modules[0]) != "module":
         raise SwapProblem("the text holds no module")
     fields = modules[0][1:]
-    if _exported(fields, "alloc") is None:
+    # A program's own function may be exported as `alloc`, but not be called $alloc.
+    if _exported(fields, "alloc") != _SHARED["alloc"]:
         return None
     for name, identifier in _SHARED.items():
         if _exported(fields, name) != identifier:
@@ -96,9 +97,10 @@ def swap(wat: str, runtime: Runtime, limits: Limits, exhausted: list[Atom]) -> s
                 f"the module exports an allocator, but not {identifier} as `{name}`: "
                 "its collector is none that this swap knows"
             )
-    for kind in ("start", "memory"):
-        if sum(head(field) == kind for field in fields) != (kind == "memory"):
-            raise SwapProblem(f"the module has a {kind}" if kind == "start" else "one memory only")
+    if any(head(field) == "start" for field in fields):
+        raise SwapProblem("the module has a start function, and so has the collector")
+    if sum(head(field) == "memory" for field in fields) != 1:
+        raise SwapProblem("the module does not define one memory")
 
     removed = _collector(fields)
     layout = _Layout.of(fields, runtime, limits)
@@ -163,14 +165,20 @@ def _collector(fields: list[Form]) -> set[tuple[str, Atom]]:
     return collector
 
 
+_GLOBAL_USES = ("global.get", "global.set")
+_FUNCTION_USES = ("call", "return_call", "ref.func")
+
+
 def _uses(field: Form) -> set[tuple[str, Atom]]:
-    """What the code of a definition calls and reads: identifiers of globals behind
-    their instructions, and every other one, of which some are functions."""
+    """The functions and globals that a definition or an element segment names."""
     used = set()
+    in_table = head(field) == "elem"
     previous = None
-    for atom in atoms(field[2:] if _key(field) else field[1:]):
-        if atom.startswith("$"):
-            used.add(("global" if previous in ("global.get", "global.set") else "func", atom))
+    for atom in atoms(field[1:]):
+        if previous in _GLOBAL_USES:
+            used.add(("global", atom))
+        elif atom.startswith("$") and (in_table or previous in _FUNCTION_USES):
+            used.add(("func", atom))
         previous = atom
     return used
 
