@@ -222,6 +222,20 @@ fn wrap_in_window(kind: u32, handle: u32, weight_bytes: u32) -> u32 {
     wrapper
 }
 
+/// Registers a wrapper without entering the heap, which needs to know nothing of the
+/// window for it; false where that cannot be done.
+#[inline]
+fn register_at_once(registration: Registration) -> bool {
+    if DOOR.busy.get() {
+        return false;
+    }
+    // SAFETY: as in `take_place`; nothing in here comes back to the door.
+    let Some(heap) = (unsafe { &mut *DOOR.heap.get() }) else {
+        return false;
+    };
+    heap.register_at_once(registration)
+}
+
 /// Offers released handles to the program, a batch at a time, for as long as it
 /// takes them. The heap is consistent, and still taken, so that a call back in
 /// finds it busy; the window is shut, so that code in line makes such a call. What was

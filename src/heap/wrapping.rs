@@ -152,6 +152,25 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.push_entry(registration);
     }
 
+    /// Registers an object that lies in a block, where that takes neither a collection nor
+    /// growth. False, and nothing is done, where it does, or where something is wrong:
+    /// [`register`](Self::register) then says what.
+    #[cfg(feature = "core")]
+    pub(crate) fn register_at_once(&mut self, registration: Registration) -> bool {
+        if self.closed || !self.is_ready_to_wrap(registration.weight_bytes) {
+            return false;
+        }
+        let Ok(Object::InBlock { start }) = self.find(registration.wrapper) else { return false };
+        let memory = &mut self.supply.memory;
+        let byte = memory.load_u8(start);
+        if byte & WRAPPER != 0 {
+            return false;
+        }
+        memory.store_u8(start, byte | WRAPPER);
+        self.push_entry(registration);
+        true
+    }
+
     /// What `wrapper` owns. Errors: `InvalidRef`, `NotRegistered`.
     pub fn handle_of(&mut self, wrapper: Reference) -> Result<Handle, Error> {
         self.check_open()?;

@@ -5,7 +5,8 @@
 //! 0, or the error's code.
 
 use super::{
-    CoreOptions, DOOR, answer, check_memory, refuse, start, tether_state, with_heap, wrap_in_window,
+    CoreOptions, DOOR, answer, check_memory, refuse, register_at_once, start, tether_state,
+    with_heap, wrap_in_window,
 };
 use crate::config::Options;
 use crate::door::operation::{Operation, perform};
@@ -14,7 +15,7 @@ use crate::layout::Words;
 use crate::memory::linear::LinearMemory;
 use crate::metadata::{self, TEMPLATE_GRANULES};
 use crate::units::{GRANULE_BYTES, LARGEST_BLOCK_OBJECT_BYTES, WORD_BYTES};
-use crate::wrap_table::Handle;
+use crate::wrap_table::{Handle, Registration};
 
 /// The version of the contract.
 const ABI_VERSION: u32 = 1;
@@ -271,6 +272,9 @@ extern "C" fn tether_remove_roots(begin: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn tether_register(wrapper: u32, kind: u32, handle: u32, weight_bytes: u32) -> u32 {
+    if register_at_once(Registration { wrapper, kind, handle, weight_bytes }) {
+        return 0;
+    }
     code(Operation::Register, wrapper, kind, handle, weight_bytes)
 }
 
