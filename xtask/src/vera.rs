@@ -43,6 +43,8 @@ Options:
       --limit NAME=N   shadow-stack-slots (1048576; Vera's own has 4096),
                        heap-bytes (0: what fits below 2 GiB), wrap-entries
                        (67108864; Vera's own has 4096), handle-floor (4096),
+                       growth-percent (0: the collector's own judgement; of what is
+                       live, how much the heap grows between collections),
                        stress (0: collect at every so many allocations)
       --json           print one JSON object instead
   -h, --help           print this
@@ -56,8 +58,14 @@ The exit code is that of the program, 0 for success, 1 for an error.
 const PACKAGE: &str = "guest-tests/vera";
 /// Sources of which the text of the collector is made, beside the core module itself.
 const TEXT_SOURCES: [&str; 3] = ["glue.wat", "runtime.py", "sexpr.py"];
-const LIMITS: [&str; 5] =
-    ["shadow-stack-slots", "heap-bytes", "wrap-entries", "handle-floor", "stress"];
+const LIMITS: [&str; 6] = [
+    "shadow-stack-slots",
+    "heap-bytes",
+    "wrap-entries",
+    "handle-floor",
+    "growth-percent",
+    "stress",
+];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {

@@ -107,7 +107,7 @@ class Swap(unittest.TestCase):
         self.assertEqual(main, [f for f in sexpr.parse(text)[0] if f[1:2] == ["$:main"]][0])
 
     def test_the_options_say_what_the_limits_are(self) -> None:
-        limits = Limits(9, 1 << 20, 77, 5, 3)
+        limits = Limits(9, 1 << 20, 77, 5, 250, 3)
         base = self.runtime.first_pages << 16
         data = next(
             field
@@ -116,7 +116,7 @@ class Swap(unittest.TestCase):
         )
         words = sexpr.string_bytes(data[2])
         values = [int.from_bytes(words[at : at + 4], "little") for at in range(0, 44, 4)]
-        self.assertEqual(values, [1 << 20, 9, base, 77, 77, 5, 0, 0, 0, 3, 0])
+        self.assertEqual(values, [1 << 20, 9, base, 77, 77, 5, 0, 2, 250, 3, 0])
 
     def test_a_module_without_a_collector_is_none(self) -> None:
         for name in ("main", "alloc"):

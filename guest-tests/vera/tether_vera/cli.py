@@ -182,6 +182,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         ("heap_bytes", "bytes that the collector may keep; 0 for what fits below 2 GiB"),
         ("wrap_entries", "handles that may be alive at once"),
         ("handle_floor", "registrations that start a collection"),
+        ("growth_percent", "how much the heap grows between collections, in percent of what is "
+         "live; 0 for the collector's own judgement"),
         ("stress", "collect at every so many allocations; 0 for never"),
     ):
         group.add_argument(
@@ -196,6 +198,7 @@ def _limits(options: argparse.Namespace) -> Limits:
         heap_bytes=options.heap_bytes,
         wrap_entries=options.wrap_entries,
         handle_floor=options.handle_floor,
+        growth_percent=options.growth_percent,
         stress=options.stress,
     )
 

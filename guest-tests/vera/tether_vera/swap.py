@@ -39,6 +39,8 @@ _SHARED = {
     "gc_stack_limit": "$gc_stack_limit",
     "heap_ptr": "$heap_ptr",
 }
+#: Sizings of the core door.
+_BALANCED, _BY_FACTOR = 0, 2
 _DECREF = '"host_decref_handle"'
 
 
@@ -58,6 +60,9 @@ class Limits:
     wrap_entries: int = 1 << 26
     #: Registrations after a collection before they start the next.
     handle_floor: int = 4096
+    #: How much the heap may grow between collections, in percent of what is live: more is
+    #: faster and takes more memory; 0 for the collector's own judgement.
+    growth_percent: int = 0
     #: Collect at every so many allocations, to find missing roots; 0 for never.
     stress: int = 0
 
@@ -74,6 +79,7 @@ _RANGES = {
     "heap_bytes": (0, (1 << 31) - 1),
     "wrap_entries": (1, 1 << 26),
     "handle_floor": (1, (1 << 32) - 1),
+    "growth_percent": (0, 10_000),
     "stress": (0, (1 << 32) - 1),
 }
 
@@ -231,8 +237,8 @@ class _Layout:
             limits.wrap_entries,
             limits.handle_floor,
             0,  # the weight of handles: Vera gives none
-            0,  # sizing: balanced
-            0,
+            _BY_FACTOR if limits.growth_percent else _BALANCED,
+            limits.growth_percent,
             limits.stress,
             0,  # interior pointers: Vera stores none
         )
