@@ -45,8 +45,8 @@ Commands:
 `cargo xtask COMMAND --help` says more of each.
 
 Needs rustup's stable toolchain and, for documents from npm and for jco, Node 20
-with npm. The first run takes about 12 minutes on two cores, most of it for
-wasmtime; later ones take seconds.
+with npm; for `vera`, Python 3.11. The first run takes about 12 minutes on two
+cores, most of it for wasmtime; later ones take seconds.
 ";
 
 fn main() -> ExitCode {

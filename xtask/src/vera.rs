@@ -50,7 +50,7 @@ Options:
   -h, --help           print this
 
 Needs Python 3.11 or later, with venv and pip, and Node 20 with npm. The first time
-fetches 90 MB from PyPI into a virtual environment under the build folder.
+makes a virtual environment of 155 MB under the build folder, from PyPI.
 
 The exit code is that of the program, 0 for success, 1 for an error.
 ";
@@ -171,7 +171,7 @@ impl Environment {
             return Ok(());
         }
         let python = find_python()?;
-        progress("setting up Vera in a virtual environment (90 MB from PyPI): about a minute");
+        progress("setting up Vera in a virtual environment (155 MB, from PyPI): about a minute");
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)
                 .with_context(|| format!("cannot remove {}", self.folder.display()))?;
