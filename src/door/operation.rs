@@ -125,7 +125,7 @@ pub fn perform<M: Memory, O: Observer>(
         Operation::AddRoots => heap.add_roots(a, b),
         #[cfg(feature = "core")]
         Operation::RemoveRoots => heap.remove_roots(a),
-        Operation::Register => heap.register(a, b, c, d),
+        Operation::Register => heap.register_slowly(a, b, c, d),
         #[cfg(feature = "core")]
         Operation::SetWeight => heap.set_weight(a, b),
         Operation::Dispose => heap.dispose(a),

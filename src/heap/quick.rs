@@ -8,7 +8,7 @@
 use super::Heap;
 use crate::layout::LayoutId;
 use crate::memory::Memory;
-use crate::metadata::{self, REFERENCE_0};
+use crate::metadata::{self, REFERENCE_0, WRAPPER};
 use crate::observer::Observer;
 use crate::units::{GRANULE_BYTES, GRANULE_WORDS, Reference, WORD_BYTES};
 use crate::wrap_table::Registration;
@@ -103,5 +103,22 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let wrapper = self.blocks.bump_zeroed(GRANULE_BYTES)?;
         self.wrap_in_window(Registration { wrapper, kind, handle, weight_bytes });
         Some(wrapper)
+    }
+
+    /// [`register`](Self::register), of an object in a block, where the table has room.
+    #[inline(always)]
+    pub(crate) fn register_quickly(&mut self, registration: Registration) -> Option<()> {
+        if self.closed || !self.is_ready_to_wrap(registration.weight_bytes) {
+            return None;
+        }
+        let start = self.find_in_block(registration.wrapper)?;
+        let memory = &mut self.supply.memory;
+        let byte = memory.load_u8(start);
+        if byte & WRAPPER != 0 {
+            return None;
+        }
+        memory.store_u8(start, byte | WRAPPER);
+        self.push_entry(registration);
+        Some(())
     }
 }

@@ -27,7 +27,21 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// May collect, and keeps `wrapper` alive meanwhile. Errors:
     /// `WrapTableFull`, `AlreadyRegistered`, `InvalidRef`, `OutOfMemory`,
     /// `Closed`; then the handle is still the caller's.
+    #[inline]
     pub fn register(
+        &mut self,
+        wrapper: Reference,
+        kind: u32,
+        handle: u32,
+        weight_bytes: u32,
+    ) -> Result<(), Error> {
+        match self.register_quickly(Registration { wrapper, kind, handle, weight_bytes }) {
+            Some(()) => Ok(()),
+            None => self.register_slowly(wrapper, kind, handle, weight_bytes),
+        }
+    }
+
+    pub(crate) fn register_slowly(
         &mut self,
         wrapper: Reference,
         kind: u32,
@@ -298,7 +312,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Adds the entry of an object that has its wrapper bit already.
     #[inline]
-    fn push_entry(&mut self, registration: Registration) {
+    pub(super) fn push_entry(&mut self, registration: Registration) {
         self.wrap_table.push(&mut self.supply.memory, registration);
         self.handles_left = self.handles_left.saturating_sub(1);
         let weight_bytes = u64::from(registration.weight_bytes);

@@ -221,6 +221,16 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Makes the core door's module alone, where it is missing or out of date.
+pub fn build_core(workspace: &Workspace) -> Result<()> {
+    ensure_wasm_target(workspace)?;
+    fs::create_dir_all(workspace.artifacts().join("core"))
+        .context("cannot make the folder for the artifacts")?;
+    let core = &CORE_MODULES[0];
+    progress(&format!("building {}.wasm", core.name));
+    build_core_module(workspace, core)
+}
+
 /// Makes sure that the artifacts exist and keep their limits.
 pub fn build_and_check(workspace: &Workspace) -> Result<()> {
     build(workspace)?;

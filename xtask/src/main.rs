@@ -25,6 +25,7 @@ mod run;
 mod source;
 mod test;
 mod tidy;
+mod vera;
 mod workspace;
 
 const HELP: &str = "\
@@ -38,13 +39,14 @@ Commands:
   link     make one component of your core module and the collector
   test     check, build what is missing, and run every test
   bench    measure the collector and its peers
+  vera     run programs of the language Vera on the collector
   check    formatting, lints, layers and house rules
 
 `cargo xtask COMMAND --help` says more of each.
 
 Needs rustup's stable toolchain and, for documents from npm and for jco, Node 20
-with npm. The first run takes about 12 minutes on two cores, most of it for
-wasmtime; later ones take seconds.
+with npm; for `vera`, Python 3.11. The first run takes about 12 minutes on two
+cores, most of it for wasmtime; later ones take seconds.
 ";
 
 fn main() -> ExitCode {
@@ -72,6 +74,7 @@ fn dispatch(mut parser: Parser) -> Result<ExitCode> {
         "link" => link::command(parser),
         "test" => test::command(parser),
         "bench" => bench::command(parser),
+        "vera" => vera::command(parser),
         "check" => check::command(parser),
         _ => bail!("there is no command `{command}`; see `cargo xtask --help`"),
     }

@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser};
 use crate::process::{cargo, progress, run_visibly};
 use crate::run::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
-use crate::{bench, build, check, mutations, npm};
+use crate::{bench, build, check, mutations, npm, vera};
 
 const HELP: &str = "\
 Checks the sources, builds what is missing, and runs every test.
@@ -22,7 +22,8 @@ In this order:
   3. mutation checks: with one step of the collector taken out, its test must fail
   4. the tests of the build tools, the ledger and the collector, natively
   5. the tests on the hosts, wasmtime and both versions of jco
-  6. cargo xtask bench --quick: every peer runs, and all checksums agree
+  6. cargo xtask vera --test: Vera programs, on their own collector and on this one
+  7. cargo xtask bench --quick: every peer runs, and all checksums agree
 
 The first time takes about 25 minutes on two cores, later ones a few.
 
@@ -68,6 +69,7 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
             &format!("testing {package}"),
         )?;
     }
+    vera::test(&workspace)?;
     progress("running the benchmark at small sizes");
     bench::command(Parser::from_args(["--quick", "--no-build"]))
 }

@@ -241,6 +241,10 @@ extern "C" fn wrappers_register(
     handle: u32,
     weight_bytes: u32,
 ) -> Address {
+    let registration = Registration { wrapper, kind, handle, weight_bytes };
+    if quickly(|heap| heap.register_quickly(registration)).is_some() {
+        return ok(0);
+    }
     run(Operation::Register, wrapper, kind, handle, weight_bytes)
 }
 

@@ -5,7 +5,7 @@
 //! 0, or the error's code.
 
 use super::{
-    CoreOptions, REFUSED, answer, check_memory, refuse, start, tether_state, with_heap,
+    CoreOptions, DOOR, REFUSED, answer, check_memory, refuse, start, tether_state, with_heap,
     wrap_in_window,
 };
 use crate::config::Options;
@@ -15,7 +15,7 @@ use crate::layout::Words;
 use crate::memory::linear::LinearMemory;
 use crate::metadata::{self, TEMPLATE_GRANULES};
 use crate::units::{GRANULE_BYTES, LARGEST_BLOCK_OBJECT_BYTES, WORD_BYTES};
-use crate::wrap_table::Handle;
+use crate::wrap_table::{Handle, Registration};
 
 /// The version of the contract.
 const ABI_VERSION: u32 = 1;
@@ -272,6 +272,10 @@ extern "C" fn tether_remove_roots(begin: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn tether_register(wrapper: u32, kind: u32, handle: u32, weight_bytes: u32) -> u32 {
+    let registration = Registration { wrapper, kind, handle, weight_bytes };
+    if DOOR.idle().and_then(|heap| heap.register_quickly(registration)).is_some() {
+        return 0;
+    }
     code(Operation::Register, wrapper, kind, handle, weight_bytes)
 }
 

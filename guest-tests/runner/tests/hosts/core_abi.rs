@@ -648,6 +648,45 @@ fn wrappers_weights_and_pins_answer_for_what_they_are() {
 }
 
 #[test]
+fn a_wrapper_in_the_window_is_registered_where_it_lies() {
+    let mut core = Core::with_options(&[(3, 16), (4, 16), (5, 1 << 20)]);
+    let first = core.small(1, 4);
+    core.push_by_hand(first);
+    let (mut registered, mut bumped) = (0, 0);
+    for handle in 0..100 {
+        let mut object = core.state(CURSOR);
+        if core.state(LIMIT) - object < 8 {
+            // Behind a collection, until the next hole is found.
+            object = core.small(1, 4);
+        } else {
+            // As compiled code does it, so that the heap has not heard of it.
+            core.set_state(CURSOR, object + 8);
+            let at = (object & 0xffff_0000) | ((object & 0xffff) >> 3);
+            let described = (core.get(at) & !0xff) | core.state(COLOUR) | 4;
+            core.put(at, described);
+            bumped += 1;
+        }
+        assert_eq!(core.call("register", &[object, 7, handle, 0]), 0);
+        assert_eq!(core.call("register", &[object, 7, handle, 0]), ALREADY_REGISTERED);
+        assert_eq!(core.call("register", &[object + 4, 7, handle, 0]), INVALID_REF);
+        registered += 1;
+    }
+    assert!(bumped > 80);
+    // A full table has had its collections, and what died in them came back once.
+    assert!(core.collections() >= 5);
+    let large = core.call("allocate", &[CONSERVATIVE, 20_000]);
+    assert_eq!(core.call("register", &[large, 7, 100, 0]), 0);
+    core.call("collect", &[]);
+    core.assert_sound();
+    let count = core.call("drain", &[SCRATCH, 1000]);
+    let mut handles: Vec<u32> = (0..count).map(|index| core.get(SCRATCH + index * 8 + 4)).collect();
+    handles.sort_unstable();
+    assert_eq!(handles, (0..=registered).collect::<Vec<_>>());
+    assert_eq!(core.call("close", &[]), 0);
+    assert_eq!(core.call("register", &[first, 7, 0, 0]), CLOSED);
+}
+
+#[test]
 fn bad_arguments_are_named() {
     let mut core = Core::started();
     assert_eq!(core.call("start", &[0]), ALREADY_STARTED);
