@@ -281,7 +281,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             let (from, to) = self.ranges.range(&marker.supply.memory, position);
             marker.mark_range(from, to);
         }
-        in_flight(&mut |reference| marker.mark_root(reference));
+        in_flight(&mut |word| marker.mark_word(word));
         marker.finish(&self.blocks);
     }
 
