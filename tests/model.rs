@@ -44,9 +44,9 @@ fn programs_made_of_bytes_agree_with_the_model() {
 
 #[test]
 fn every_growth_in_turn_is_refused() {
-    let (steps, every) = if SMALL { (60, 7) } else { (1_500, 1) };
+    let (steps, every) = if SMALL { (60, 7) } else { (2_500, 1) };
     let refusals = faults::refuse_each_growth(1, steps, every, faults::native);
-    assert!(refusals.growths > if SMALL { 5 } else { 30 }, "{} growths", refusals.growths);
+    assert!(refusals.growths > if SMALL { 5 } else { 20 }, "{} growths", refusals.growths);
     assert!(refusals.not_started > 0 && refusals.not_started < refusals.runs);
 }
 
@@ -69,7 +69,7 @@ fn refusals_at_random_lose_nothing() {
 
 #[test]
 fn forged_references_are_refused_and_nothing_is_written() {
-    let (steps, references) = if SMALL { (60, 200) } else { (5_000, 10_000_000) };
+    let (steps, references) = if SMALL { (2_000, 200) } else { (5_000, 10_000_000) };
     let named = faults::forge(7, steps, references);
     assert!(named < references / 10, "{named} of {references} named an object");
 }

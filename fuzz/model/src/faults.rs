@@ -14,12 +14,15 @@ use crate::subject::{Native, Subject};
 /// Options with which a program of some thousand operations grows memory often.
 pub const GROWING: Options = Options {
     root_capacity: 5_000,
-    wrap_capacity: 4,
+    wrap_capacity: 64,
     wrap_limit: 4_000,
-    handle_floor: 200,
+    handle_floor: 2_000,
     sizing: Sizing::Fixed { budget_bytes: 20_000_000 },
     ..Options::DEFAULT
 };
+
+/// Objects in a heap that is busy.
+const BUSY: usize = 200;
 
 /// What the model must know of [`GROWING`].
 pub const GROWING_LIMITS: Limits = Limits {
@@ -103,7 +106,7 @@ pub fn native(refused: Range<u64>) -> Option<Native> {
 }
 
 /// Passes forged references to every operation that takes one, in the busy heap that a
-/// program of so many steps leaves: nothing
+/// program of at most so many steps makes: nothing
 /// is changed, and only what is an object is taken for one. Gives how many named one.
 pub fn forge(seed: u64, steps: u32, references: u64) -> u64 {
     // Nothing is collected, so that there are many objects.
@@ -113,11 +116,14 @@ pub fn forge(seed: u64, steps: u32, references: u64) -> u64 {
     let mut model = Model::new(native, Choices::seeded(seed), limits);
     model.define_layouts();
     model.is_refusing = false;
-    model.is_heavy = true;
-    for _ in 0..steps {
+    for step in 0.. {
+        let objects = model.graph.objects.len();
+        if objects >= BUSY || step == steps {
+            assert!(objects > BUSY / 2, "the heap is not busy: {objects} objects");
+            break;
+        }
         model.step();
     }
-    assert!(model.graph.objects.len() as u32 > steps / 20, "the heap is not busy");
     let Model { mut subject, graph, mut choices, .. } = model;
     let end = subject.heap().memory().size_bytes() as u32;
     let before = digest(subject.heap().memory());

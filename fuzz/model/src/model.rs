@@ -106,6 +106,8 @@ pub struct Model<'a, S> {
     pub is_portable: bool,
     /// Whether the program itself has memory refuse.
     pub is_refusing: bool,
+    /// Whether what is read and written is checked, so that wrong places may be tried.
+    pub checks_access: bool,
     /// Whether objects are large, so that memory grows often.
     pub is_heavy: bool,
     /// Operations that the program may use.
@@ -129,6 +131,7 @@ impl<'a, S: Subject> Model<'a, S> {
     /// A model of a fresh collector.
     pub fn new(mut subject: S, choices: Choices<'a>, limits: Limits) -> Self {
         let collections = subject.collections();
+        let checks_access = subject.checks_access();
         let allowed = Name::ALL.iter().copied().filter(|&name| subject.has(name)).collect();
         Model {
             subject,
@@ -141,6 +144,7 @@ impl<'a, S: Subject> Model<'a, S> {
             counts: Counts::default(),
             trace: None,
             is_portable: false,
+            checks_access,
             is_heavy: false,
             is_refusing: limits.may_exhaust,
             allowed,

@@ -125,13 +125,20 @@ pub fn run_setup(setup: &Setup, choices: Choices<'_>, steps: u32) -> Counts {
     model.end().1
 }
 
-/// Runs the program of a seed with some of the operations, and records it.
-pub fn record(seed: u64, steps: u32, allowed: &[Name]) -> (Setup, Trace, Counts) {
+/// Runs the program of a seed with some of the operations, and records it. Wrong places
+/// are read and written only where all that replay it check that.
+pub fn record(
+    seed: u64,
+    steps: u32,
+    allowed: &[Name],
+    checks_access: bool,
+) -> (Setup, Trace, Counts) {
     let mut choices = Choices::seeded(seed);
     let setup = Setup::choose_portable(&mut choices);
     let mut model = model(&setup, choices).expect("there is memory for a heap");
     model.allowed = allowed.to_vec();
     model.is_portable = true;
+    model.checks_access = checks_access;
     model.trace = Some(Trace::default());
     model.define_layouts();
     for _ in 0..steps {

@@ -11,6 +11,7 @@ mod bare;
 mod command_line;
 mod core_abi;
 mod core_door;
+mod differential;
 mod guests;
 mod ledger;
 mod malformed;
