@@ -138,7 +138,8 @@ function replay(collector, steps) {
       expected = { ...answer, value: resolve(answer.value) };
     }
     if (JSON.stringify(given) !== JSON.stringify(expected)) {
-      return `step ${number}, ${name}(${words}), gave ${JSON.stringify(given)} and not ${JSON.stringify(expected)}`;
+      const told = (answer) => JSON.stringify(answer).slice(0, 200);
+      return `step ${number}, ${name} ${told(words)}, gave ${told(given)} and not ${told(expected)}`;
     }
   }
   return null;

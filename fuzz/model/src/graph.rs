@@ -95,7 +95,8 @@ impl Object {
         self.words.len() as u32 * 4
     }
 
-    fn is_large(&self) -> bool {
+    /// Whether it has a range of its own.
+    pub fn is_large(&self) -> bool {
         self.counted_bytes > LARGEST_IN_BLOCK_BYTES
     }
 }

@@ -9,7 +9,7 @@
 use std::rc::Rc;
 
 use crate::call::{Code, Failure, Name};
-use crate::graph::{Object, Pattern, Tracing};
+use crate::graph::{GRANULE_BYTES, Object, Pattern, Tracing};
 use crate::model::{KIND, Layout, Model, RECENT};
 use crate::subject::{RANGE_WORDS, Subject};
 
@@ -262,8 +262,15 @@ impl<S: Subject> Model<'_, S> {
                 1 => self.some_object(),
                 _ => {
                     let object = self.some_object();
-                    let size_bytes = self.graph.objects.get(&object).map_or(1, Object::size_bytes);
-                    object + self.choices.below(size_bytes)
+                    let inside = match self.graph.objects.get(&object) {
+                        None => 1,
+                        // A word that keeps nothing may outlive what it names, and then
+                        // says something else elsewhere.
+                        Some(object) if self.is_portable && object.is_large() => 1,
+                        Some(_) if self.is_portable => GRANULE_BYTES,
+                        Some(object) => object.size_bytes(),
+                    };
+                    object + self.choices.below(inside)
                 }
             },
         }

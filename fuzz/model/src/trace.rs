@@ -135,8 +135,10 @@ impl Trace {
                 && expected.is_ok();
             if given != expected && !is_silent {
                 return Err(format!(
-                    "step {number}, {}({words:x?}), gave {given:x?} and not {expected:x?}",
-                    step.name.text()
+                    "step {number}, {} {}: {}",
+                    step.name.text(),
+                    excerpt(&words, 0),
+                    difference(&given, &expected)
                 ));
             }
         }
@@ -174,4 +176,25 @@ fn answered(graph: &Graph, name: Name, word: u32) -> Operand {
         Name::Pop | Name::Root | Name::Get | Name::ReadObjects => named(graph, word),
         _ => Operand::Number(word),
     }
+}
+
+/// Some words from one on, as a person can read them.
+fn excerpt(words: &[u32], from: usize) -> String {
+    const SHOWN: usize = 8;
+    let shown = &words[from.min(words.len())..(from + SHOWN).min(words.len())];
+    let more = if words.len() > from + SHOWN { ", …" } else { "" };
+    format!("{shown:x?}{more}")
+}
+
+/// How two answers differ: from the first word that does.
+fn difference(given: &Answer, expected: &Answer) -> String {
+    let told = |answer: &Answer, from: usize| match answer {
+        Ok(words) => excerpt(words, from),
+        Err(failure) => failure.to_string(),
+    };
+    let from = match (given, expected) {
+        (Ok(given), Ok(expected)) => given.iter().zip(expected).take_while(|(a, b)| a == b).count(),
+        _ => 0,
+    };
+    format!("from word {from} on {}, and not {}", told(given, from), told(expected, from))
 }

@@ -40,7 +40,9 @@ fn a_collector_with_other_options_gives_other_answers() {
     let names: Vec<_> =
         tether_model::call::Name::ALL.iter().copied().filter(|&name| core_has(name)).collect();
     let (setup, trace, _) = record(3, 400, &names, false);
-    let other = Options { root_capacity: setup.options.root_capacity - 1, ..setup.options };
+    let Options { wrap_capacity, wrap_limit, .. } = setup.options;
+    let other =
+        Options { wrap_capacity: wrap_capacity + 1, wrap_limit: wrap_limit + 1, ..setup.options };
     for (options, same) in [(setup.options, true), (other, false)] {
         let mut core = CoreSubject::start(&module, &options, 0..0).unwrap();
         let replayed = trace.replay(&mut core);
