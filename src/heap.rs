@@ -13,6 +13,8 @@ mod allocation;
 mod build;
 mod inspect;
 mod rooting;
+#[cfg(feature = "stress")]
+mod stress;
 #[cfg(feature = "core")]
 mod window;
 mod wrapping;
@@ -71,6 +73,8 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     weight_left: u64,
     /// Operations until the next collection, where `stress` is set.
     stress_left: u32,
+    #[cfg(feature = "stress")]
+    stressed: stress::Stressed,
 }
 
 /// References that an operation holds and that no root names yet: calls its
@@ -119,6 +123,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             handles_left: options.handle_floor,
             weight_left: u64::from(options.weight_floor_bytes),
             stress_left: options.stress,
+            #[cfg(feature = "stress")]
+            stressed: stress::Stressed::NONE,
         };
         let taken = heap.roots.take_memory(&mut heap.supply)
             && heap.wrap_table.take_memory(&mut heap.supply)
@@ -180,6 +186,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.ranges.release(&mut self.supply);
         self.blocks.release(&mut self.supply);
         self.large.release(&mut self.supply);
+        #[cfg(feature = "stress")]
+        self.stressed.release(&mut self.supply);
         self.layouts.release(&mut self.supply);
         self.mark_stack.release(&mut self.supply);
         self.wrap_table.release_memory(&mut self.supply);
@@ -225,6 +233,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let released_before = self.wrap_table.released();
         self.mark(in_flight);
         self.release_dead_wrappers();
+        #[cfg(feature = "stress")]
+        self.stress_dead();
         self.large.sweep(&mut self.supply, self.live);
         self.blocks.begin_sweep(&mut self.supply);
         if cause == Cause::Space {
@@ -240,6 +250,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             wrappers_live: self.wrap_table.length(),
             handles_released: (self.wrap_table.released() - released_before) as u32,
         });
+        #[cfg(feature = "stress")]
+        self.stress_verify();
     }
 
     /// Turns the colours around and marks whatever the roots reach. What is not

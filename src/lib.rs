@@ -71,6 +71,8 @@ mod wrap_table;
 #[cfg(target_arch = "wasm32")]
 mod door;
 
+#[cfg(feature = "stress")]
+pub use config::StressModes;
 pub use config::{Options, Sizing};
 pub use error::{Error, OptionName};
 #[cfg(feature = "core")]

@@ -136,6 +136,10 @@ fn with_heap<R>(
     let result = match enter() {
         Some(heap) => {
             let result = operation(heap);
+            #[cfg(feature = "component-wasi")]
+            if let Err(error) = &result {
+                watch::refused(heap, error);
+            }
             deliver(heap);
             leave();
             result

@@ -309,6 +309,8 @@ impl CoreOptions {
             weight_floor_bytes: or(self.weight_floor_bytes, default.weight_floor_bytes),
             sizing,
             stress: self.stress,
+            #[cfg(feature = "stress")]
+            stress_modes: default.stress_modes,
             interior_pointers: self.interior_pointers != 0,
         })
     }

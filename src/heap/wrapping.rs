@@ -63,7 +63,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let in_flight = |visit: &mut dyn FnMut(Reference)| {
             registrations.clone().for_each(|entry| visit(entry.wrapper));
         };
+        #[cfg(feature = "stress")]
+        self.stressed.set_bits_ahead(true);
         let room = self.make_room_keeping(count, weight, &in_flight);
+        #[cfg(feature = "stress")]
+        self.stressed.set_bits_ahead(false);
         for registration in registrations.take(count as usize) {
             self.set_wrapper_bit(registration.wrapper, false);
             if room.is_ok() {

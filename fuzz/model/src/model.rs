@@ -71,6 +71,8 @@ pub struct Limits {
     pub may_exhaust: bool,
     /// The option of that name.
     pub interior_pointers: bool,
+    /// Whether no object may have the place of one that the last collection freed.
+    pub is_quarantined: bool,
 }
 
 /// A layout that was defined.
@@ -116,6 +118,8 @@ pub struct Model<'a, S> {
     pub stale: Vec<u32>,
     /// Addresses of the objects that were made last.
     pub recent: [u32; RECENT],
+    /// What the last collection freed: addresses and ends.
+    freed: BTreeMap<u32, u32>,
     collections: u32,
     next_id: u32,
 }
@@ -150,6 +154,7 @@ impl<'a, S: Subject> Model<'a, S> {
             allowed,
             stale: Vec::new(),
             recent: [0; RECENT],
+            freed: BTreeMap::new(),
             collections,
             next_id: 0,
         }
@@ -194,9 +199,12 @@ impl<'a, S: Subject> Model<'a, S> {
         self.counts.collections += u64::from(count);
         let reachable = self.graph.reachable(in_flight);
         let (pending, stale) = (&mut self.pending, &mut self.stale);
+        let freed = &mut self.freed;
+        freed.clear();
         self.graph.objects.retain(|address, object| {
             let lives = reachable.contains_key(address);
             if !lives {
+                freed.insert(*address, address + object.size_bytes());
                 pending.extend(object.owned.map(|owned| owned.handle));
                 if stale.len() == MOST_STALE {
                     stale.swap_remove(object.id as usize % MOST_STALE);
@@ -205,6 +213,10 @@ impl<'a, S: Subject> Model<'a, S> {
             }
             lives
         });
+        if count > 1 {
+            // Which of them freed it is not known, and those before the last do not count.
+            self.freed.clear();
+        }
         true
     }
 
@@ -254,6 +266,11 @@ impl<'a, S: Subject> Model<'a, S> {
         let before = self.graph.objects.range(..end).next_back();
         let is_free = before.is_none_or(|(&at, other)| at + other.size_bytes() <= address);
         assert!(is_free, "{address:#x} was given out over {:#x}", before.unwrap().0);
+        if self.limits.is_quarantined {
+            let freed = self.freed.range(..end).next_back();
+            let is_free = freed.is_none_or(|(_, &freed_end)| freed_end <= address);
+            assert!(is_free, "{address:#x} was given out in quarantine");
+        }
         object.id = self.next_id;
         self.next_id += 1;
         self.graph.objects.insert(address, object);

@@ -1,6 +1,6 @@
 //! Whole runs on the native collector: of a fuzzer's bytes, of a seed, with faults.
 
-use tether_gc::{Error, Options, Sizing};
+use tether_gc::{Error, Options, Sizing, StressModes};
 
 use crate::call::Name;
 use crate::choices::Choices;
@@ -36,16 +36,20 @@ impl Setup {
                 || self.options.heap_limit_bytes < u64::MAX
                 || self.most_pages < ENOUGH_PAGES,
             interior_pointers: self.options.interior_pointers,
+            is_quarantined: self.options.stress_modes.quarantine,
         }
     }
 
     /// Options as choices say, among those that bring the rare states.
     pub fn choose(choices: &mut Choices<'_>) -> Self {
-        let wrap_capacity = choices.of(&[1, 4, 16, 64, 4_096]);
+        // What brings a collection at nearly every operation is here, but seldom: a run
+        // of that kind looks at little else.
+        let wrap_capacity = choices.of(&[64, 16, 64, 200, 4_096, 4_096, 4, 1]);
         let sizing = choices.of(&[
             Sizing::Balanced,
-            Sizing::Fixed { budget_bytes: 30_000 },
             Sizing::Fixed { budget_bytes: 300_000 },
+            Sizing::Fixed { budget_bytes: 100_000 },
+            Sizing::Fixed { budget_bytes: 30_000 },
             Sizing::Fixed { budget_bytes: 1 },
             Sizing::Factor { percent: 50 },
             Sizing::SquareRoot { percent: 10 },
@@ -60,11 +64,20 @@ impl Setup {
             root_capacity: choices.of(&[300, 8, 40, 5_000]),
             wrap_capacity,
             wrap_limit: wrap_capacity * choices.of(&[1, 4, 100]),
-            handle_floor: choices.of(&[50, 1, 10, 4_096]),
-            weight_floor_bytes: choices.of(&[64 << 20, 1, 10_000]),
+            handle_floor: choices.of(&[50, 4_096, 200, 4_096, 50, 4_096, 10, 1]),
+            weight_floor_bytes: choices.of(&[64 << 20, 64 << 20, 64 << 20, 1 << 20, 10_000, 1]),
             sizing,
             interior_pointers: choices.one_in(2),
-            stress: choices.of(&[0, 0, 0, 0, 0, 0, 1, 17]),
+            stress: choices.of(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 17]),
+            stress_modes: if choices.one_in(4) {
+                StressModes {
+                    poison: choices.one_in(2),
+                    quarantine: choices.one_in(2),
+                    verify: choices.one_in(2),
+                }
+            } else {
+                StressModes::NONE
+            },
             ..Options::DEFAULT
         };
         Setup {
@@ -81,6 +94,7 @@ impl Setup {
     pub fn choose_portable(choices: &mut Choices<'_>) -> Self {
         let mut setup = Self::choose(choices);
         setup.options.interior_pointers = false;
+        setup.options.stress_modes = StressModes::NONE;
         // The doors take 0 for the default, and no more than a number.
         setup.most_pages = ENOUGH_PAGES;
         setup.gap_pages = 0;

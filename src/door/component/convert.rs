@@ -63,6 +63,8 @@ impl From<heap::Options> for Options {
                 heap::Sizing::SquareRoot(percent) => Sizing::SquareRoot { percent },
             }),
             stress: wit.stress,
+            #[cfg(feature = "stress")]
+            stress_modes: default.stress_modes,
             #[cfg(feature = "interior-pointers")]
             interior_pointers: default.interior_pointers,
         }

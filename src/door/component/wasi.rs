@@ -7,7 +7,9 @@
 
 extern crate alloc;
 
-use crate::config::Options;
+use super::ComponentHeap;
+use crate::config::{Options, StressModes};
+use crate::error::Error;
 use crate::observer::{Cause, Collection, Observer};
 use alloc::format;
 use alloc::string::String;
@@ -39,11 +41,30 @@ impl Observer for Watch {
             tell(&trace_line(collection, pause_ns));
         }
     }
+
+    fn broken(&mut self, invariant: u32, at: u32) {
+        tell(&format!(
+            "tether-gc: invariant {invariant} does not hold after a collection, at {at:#x}\n"
+        ));
+    }
 }
 
 /// The longest and the total pause, in nanoseconds.
 pub fn pauses(watch: &Watch) -> (u64, u64) {
     (watch.longest_ns, watch.total_ns)
+}
+
+/// An operation was refused. In quarantine it is known whether that is for a reference to
+/// what has just died: then the program misses a root.
+pub fn refused(heap: &ComponentHeap, error: &Error) {
+    if let &Error::InvalidRef { reference } = error
+        && heap.was_freed(reference)
+    {
+        let poison = StressModes::POISON;
+        tell(&format!(
+            "tether-gc: {reference:#x} was freed by the last collection: no root kept it (its words may be {poison:#x})\n"
+        ));
+    }
 }
 
 /// Options as the program gave them, overridden by the environment.
@@ -54,7 +75,7 @@ pub fn from_environment(mut options: Options) -> (Options, Watch) {
         for setting in value.split(',').filter(|setting| !setting.is_empty()) {
             if set(&mut options, &mut watch, setting).is_none() {
                 tell(&format!(
-                    "tether-gc: {VARIABLE}: '{setting}' is not understood (trace=1, stress=N, limit=BYTES, roots=N, wrap-capacity=N, wrap-limit=N, handle-floor=N)\n"
+                    "tether-gc: {VARIABLE}: '{setting}' is not understood (trace=1, stress=N, poison=1, quarantine=1, verify=1, limit=BYTES, roots=N, wrap-capacity=N, wrap-limit=N, handle-floor=N)\n"
                 ));
             }
         }
@@ -68,6 +89,9 @@ fn set(options: &mut Options, watch: &mut Watch, setting: &str) -> Option<()> {
     match name.trim() {
         "trace" => watch.trace = number(value)? != 0,
         "stress" => options.stress = number(value)?,
+        "poison" => options.stress_modes.poison = number(value)? != 0,
+        "quarantine" => options.stress_modes.quarantine = number(value)? != 0,
+        "verify" => options.stress_modes.verify = number(value)? != 0,
         "limit" => options.heap_limit_bytes = bytes(value)?,
         "roots" => options.root_capacity = number(value)?,
         "wrap-capacity" => {

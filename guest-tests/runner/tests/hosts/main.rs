@@ -16,6 +16,7 @@ mod guests;
 mod ledger;
 mod malformed;
 mod memory;
+mod missing_root;
 mod oracle;
 mod push;
 mod random;
