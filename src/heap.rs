@@ -19,6 +19,8 @@ mod stress;
 mod window;
 mod wrapping;
 
+#[cfg(all(test, feature = "core"))]
+mod core_tests;
 #[cfg(test)]
 mod tests;
 
