@@ -14,13 +14,20 @@ const SMALL: bool = cfg!(miri);
 fn random_programs_agree_with_the_model() {
     let (seeds, steps) = if SMALL { (0..3, 150) } else { (0..150, 2_000) };
     let collections: u64 = seeds.map(|seed| run_seed(seed, steps).collections).sum();
-    assert!(collections > if SMALL { 0 } else { 10_000 }, "{collections} collections");
+    assert!(collections > if SMALL { 0 } else { 3_000 }, "{collections} collections");
 }
 
 #[test]
 fn random_programs_agree_when_every_operation_collects() {
     let options = Options { stress: 1, root_capacity: 300, ..Options::DEFAULT };
-    let setup = Setup { options, most_pages: 4_000, gap_pages: 1, refuses: false, is_heavy: false };
+    let setup = Setup {
+        options,
+        most_pages: 4_000,
+        gap_pages: 1,
+        refuses: false,
+        is_heavy: false,
+        dangles: false,
+    };
     let (seeds, steps) = if SMALL { (0..1, 40) } else { (0..20, 1_000) };
     for seed in seeds {
         let counts = run_setup(&setup, Choices::seeded(seed), steps);
@@ -46,7 +53,7 @@ fn programs_made_of_bytes_agree_with_the_model() {
 fn every_growth_in_turn_is_refused() {
     let (steps, every) = if SMALL { (60, 7) } else { (2_500, 1) };
     let refusals = faults::refuse_each_growth(1, steps, every, faults::native);
-    assert!(refusals.growths > if SMALL { 5 } else { 20 }, "{} growths", refusals.growths);
+    assert!(refusals.growths > if SMALL { 5 } else { 15 }, "{} growths", refusals.growths);
     assert!(refusals.not_started > 0 && refusals.not_started < refusals.runs);
 }
 
@@ -58,7 +65,14 @@ fn refusals_at_random_lose_nothing() {
         wrap_limit: 400,
         ..Options::DEFAULT
     };
-    let setup = Setup { options, most_pages: 100, gap_pages: 0, refuses: true, is_heavy: true };
+    let setup = Setup {
+        options,
+        most_pages: 100,
+        gap_pages: 0,
+        refuses: true,
+        is_heavy: true,
+        dangles: false,
+    };
     let (seeds, steps) = if SMALL { (0..1, 100) } else { (0..40, 2_000) };
     let mut refusals = 0;
     for seed in seeds {

@@ -126,8 +126,13 @@ impl ModelMemory {
         if first.checked_add(pages)? > self.most_pages {
             return None;
         }
-        self.bytes.resize((first as usize) << BLOCK_SHIFT, 0xa5);
-        self.bytes.resize(((first + pages) as usize) << BLOCK_SHIFT, 0);
+        // A page at a time: under Miri `resize` goes byte by byte.
+        for _ in 0..self.gap_pages {
+            self.bytes.extend_from_slice(&[0xa5; BLOCK_BYTES as usize]);
+        }
+        for _ in 0..pages {
+            self.bytes.extend_from_slice(&[0; BLOCK_BYTES as usize]);
+        }
         Some(first)
     }
 

@@ -30,6 +30,7 @@ pub const GROWING_LIMITS: Limits = Limits {
     wrap_limit: GROWING.wrap_limit,
     may_exhaust: true,
     interior_pointers: GROWING.interior_pointers,
+    dangles: false,
     is_quarantined: false,
 };
 

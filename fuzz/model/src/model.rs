@@ -71,6 +71,10 @@ pub struct Limits {
     pub may_exhaust: bool,
     /// The option of that name.
     pub interior_pointers: bool,
+    /// Whether conservative objects may hold words that keep nothing. Such a word can outlive
+    /// what it points into, and keep what is there later: so there is then no operation that
+    /// may leave objects behind that the model does not know.
+    pub dangles: bool,
     /// Whether no object may have the place of one that the last collection freed.
     pub is_quarantined: bool,
 }

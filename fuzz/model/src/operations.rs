@@ -264,11 +264,11 @@ impl<S: Subject> Model<'_, S> {
                     let object = self.some_object();
                     let inside = match self.graph.objects.get(&object) {
                         None => 1,
-                        // A word that keeps nothing may outlive what it names, and then
-                        // says something else elsewhere.
-                        Some(object) if self.is_portable && object.is_large() => 1,
-                        Some(_) if self.is_portable => GRANULE_BYTES,
-                        Some(object) => object.size_bytes(),
+                        Some(object) if self.limits.dangles || self.limits.interior_pointers => {
+                            object.size_bytes()
+                        }
+                        Some(object) if object.is_large() => 1,
+                        Some(_) => GRANULE_BYTES,
                     };
                     object + self.choices.below(inside)
                 }
@@ -855,7 +855,7 @@ impl<S: Subject> Model<'_, S> {
     }
 
     fn wrap_many(&mut self) {
-        if !self.may(Name::WrapMany) {
+        if !self.may(Name::WrapMany) || self.limits.dangles {
             return self.wrap();
         }
         let count = self.choices.below(10);

@@ -21,6 +21,8 @@ pub struct Setup {
     pub refuses: bool,
     /// Whether objects are large, so that memory grows often.
     pub is_heavy: bool,
+    /// Whether conservative objects may hold words that keep nothing.
+    pub dangles: bool,
 }
 
 /// Memory that programs do not come to the end of.
@@ -36,6 +38,7 @@ impl Setup {
                 || self.options.heap_limit_bytes < u64::MAX
                 || self.most_pages < ENOUGH_PAGES,
             interior_pointers: self.options.interior_pointers,
+            dangles: self.dangles,
             is_quarantined: self.options.stress_modes.quarantine,
         }
     }
@@ -86,6 +89,7 @@ impl Setup {
             gap_pages: choices.below(3),
             refuses: choices.one_in(3),
             is_heavy: choices.one_in(8),
+            dangles: choices.one_in(2),
         }
     }
 
@@ -99,6 +103,7 @@ impl Setup {
         setup.most_pages = ENOUGH_PAGES;
         setup.gap_pages = 0;
         setup.refuses = false;
+        setup.dangles = false;
         setup
     }
 }
