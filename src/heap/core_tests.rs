@@ -352,3 +352,21 @@ fn aligned_objects_are_aligned_and_others_lie_around_them() {
     heap.collect().unwrap();
     assert_eq!(heap.statistics().live_bytes, 0);
 }
+
+#[test]
+fn the_verifier_sees_a_scope_whose_link_was_overwritten() {
+    let (mut heap, base) = heap_with_stack();
+    heap.allocate(LEAF, 8).unwrap();
+    heap.enter_scope().unwrap();
+    heap.allocate(LEAF, 8).unwrap();
+    assert_eq!(heap.verify(), None);
+    // The outermost scope's link is in the slot behind the last.
+    let link = base + CAPACITY * 4;
+    for wrong in [0, 1, CAPACITY << 1 | 1] {
+        let right = heap.memory().load_u32(link);
+        heap.memory_mut().store_u32(link, wrong);
+        let broken = heap.verify().map(|violation| violation.invariant);
+        assert_eq!(broken, Some(crate::verify::Invariant::Roots), "{wrong}");
+        heap.memory_mut().store_u32(link, right);
+    }
+}

@@ -335,7 +335,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     #[inline(never)]
-    fn set_wrapper_bit(&mut self, wrapper: Reference, set: bool) {
+    pub(super) fn set_wrapper_bit(&mut self, wrapper: Reference, set: bool) {
         let memory = &mut self.supply.memory;
         if let Some(start) = self.blocks.page_map().start(memory, wrapper) {
             let byte = memory.load_u8(start) & !WRAPPER;

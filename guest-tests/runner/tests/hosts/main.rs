@@ -21,5 +21,6 @@ mod oracle;
 mod push;
 mod random;
 mod support;
+mod throwing;
 mod wasi;
 mod wrapping;
