@@ -25,6 +25,9 @@
 //! `cursor` and `end`, and those of holes set aside, are zero in metadata; those
 //! between `cursor` and `limit` are zero in memory too.
 
+#[cfg(feature = "stress")]
+mod quarantine;
+
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{self, START};
@@ -72,6 +75,9 @@ pub struct Blocks {
     /// blocks, used or not.
     free_bytes: u64,
     allocated_bytes: u64,
+    /// Whether the sweep leaves dead objects where they are.
+    #[cfg(feature = "stress")]
+    is_quarantined: bool,
 }
 
 /// The chain for holes of so many bytes, at least 32.
@@ -96,6 +102,8 @@ impl Blocks {
             chains_mask: 0,
             free_bytes: 0,
             allocated_bytes: 0,
+            #[cfg(feature = "stress")]
+            is_quarantined: false,
         }
     }
 
@@ -162,7 +170,7 @@ impl Blocks {
             if self.sweep_at == 0 {
                 self.sweep_at = metadata::first_metadata(block);
             }
-            while let Some((from, to)) = sweep_hole(memory, block, self.sweep_at, live) {
+            while let Some((from, to)) = self.sweep_hole(memory, block, live) {
                 self.sweep_at = to;
                 let bytes = (to - from) * GRANULE_BYTES;
                 self.free_bytes += u64::from(bytes);
@@ -205,6 +213,8 @@ impl Blocks {
 
     /// Sweeps what is left, so that no object of another colour than `live` remains.
     pub fn finish_sweep<M: Memory>(&mut self, memory: &mut M, live: u8) {
+        #[cfg(feature = "stress")]
+        self.end_quarantine();
         // No hole is that large.
         self.next_hole(memory, u32::MAX, live);
         self.retire();
@@ -250,6 +260,10 @@ impl Blocks {
     /// Whether the block at an index may still hold objects of the dead colour,
     /// from the given metadata byte on.
     pub fn is_swept(&self, index: u32, metadata: u32) -> bool {
+        #[cfg(feature = "stress")]
+        if self.is_quarantined {
+            return false;
+        }
         index < self.sweep_index || (index == self.sweep_index && metadata < self.sweep_at)
     }
 
@@ -363,6 +377,16 @@ impl Blocks {
     #[cfg(test)]
     pub fn forget_in_map<M: Memory>(&self, memory: &mut M, block: u32) {
         memory.store_u8(self.map.address + (block >> BLOCK_SHIFT), 0);
+    }
+
+    /// The next hole of the block that is being swept.
+    #[inline(always)]
+    fn sweep_hole<M: Memory>(&self, memory: &mut M, block: u32, live: u8) -> Option<(u32, u32)> {
+        #[cfg(feature = "stress")]
+        if self.is_quarantined {
+            return quarantine::free_hole(memory, block, self.sweep_at);
+        }
+        sweep_hole(memory, block, self.sweep_at, live)
     }
 
     /// Allocates in a hole from now on.

@@ -60,6 +60,29 @@ fn square_root(value: u32) -> u32 {
     root
 }
 
+/// What a collection does besides, to bring a missing root to light: for hunting it in a
+/// compiler. docs/guide/missing-roots.md shows how.
+#[cfg(feature = "stress")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StressModes {
+    /// Overwrite dead objects with [`StressModes::POISON`].
+    pub poison: bool,
+    /// Give no dead object's address to another before the next collection but one.
+    /// Takes that much more memory.
+    pub quarantine: bool,
+    /// Verify the heap: [`Heap::violation`](crate::Heap::violation) has what was found
+    /// first.
+    pub verify: bool,
+}
+
+#[cfg(feature = "stress")]
+impl StressModes {
+    /// None of them.
+    pub const NONE: StressModes = StressModes { poison: false, quarantine: false, verify: false };
+    /// The word that dead objects are filled with. It is odd, and so never a reference.
+    pub const POISON: u32 = 0xdead_beef;
+}
+
 /// Options for a heap, fixed when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -85,6 +108,9 @@ pub struct Options {
     pub interior_pointers: bool,
     /// Collect at every so many allocations and registrations; 0 for never.
     pub stress: u32,
+    /// What each collection does besides.
+    #[cfg(feature = "stress")]
+    pub stress_modes: StressModes,
 }
 
 impl Options {
@@ -101,6 +127,8 @@ impl Options {
         #[cfg(feature = "interior-pointers")]
         interior_pointers: false,
         stress: 0,
+        #[cfg(feature = "stress")]
+        stress_modes: StressModes::NONE,
     };
 
     /// The most slots or entries that an option can ask for, so that sizes in

@@ -102,6 +102,8 @@ pub enum OptionName {
     WrapLimit,
     /// `sizing`
     Sizing = 6,
+    /// `stress`, or its modes
+    Stress,
 }
 
 impl fmt::Display for Error {

@@ -14,10 +14,14 @@ mod build;
 mod inspect;
 mod quick;
 mod rooting;
+#[cfg(feature = "stress")]
+mod stress;
 #[cfg(feature = "core")]
 mod window;
 mod wrapping;
 
+#[cfg(all(test, feature = "core"))]
+mod core_tests;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +76,8 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     weight_left: u64,
     /// Operations until the next collection, where `stress` is set.
     stress_left: u32,
+    #[cfg(feature = "stress")]
+    stressed: stress::Stressed,
 }
 
 /// References that an operation holds and that no root names yet: calls its
@@ -122,6 +128,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             handles_left: 0,
             weight_left: 0,
             stress_left: 0,
+            #[cfg(feature = "stress")]
+            stressed: stress::Stressed::NONE,
         }
     }
 
@@ -195,6 +203,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.ranges.release(&mut self.supply);
         self.blocks.release(&mut self.supply);
         self.large.release(&mut self.supply);
+        #[cfg(feature = "stress")]
+        self.stressed.release(&mut self.supply);
         self.layouts.release(&mut self.supply);
         self.mark_stack.release(&mut self.supply);
         self.wrap_table.release_memory(&mut self.supply);
@@ -246,6 +256,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let released_before = self.wrap_table.released();
         self.mark(in_flight);
         self.release_dead_wrappers();
+        #[cfg(feature = "stress")]
+        self.stress_dead();
         self.large.sweep(&mut self.supply, self.live);
         self.blocks.begin_sweep(&mut self.supply);
         if cause == Cause::Space {
@@ -261,6 +273,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             wrappers_live: self.wrap_table.length(),
             handles_released: (self.wrap_table.released() - released_before) as u32,
         });
+        #[cfg(feature = "stress")]
+        self.stress_verify();
     }
 
     /// Turns the colours around and marks whatever the roots reach. What is not
@@ -302,7 +316,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             let (from, to) = self.ranges.range(&marker.supply.memory, position);
             marker.mark_range(from, to);
         }
-        in_flight(&mut |reference| marker.mark_root(reference));
+        in_flight(&mut |word| marker.mark_word(word));
         marker.finish(&self.blocks);
     }
 

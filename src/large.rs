@@ -203,6 +203,20 @@ impl LargeObjects {
 
     /// Gives back the objects that do not have the live colour.
     pub fn sweep<M: Memory>(&mut self, supply: &mut Supply<M>, live: u8) {
+        self.sweep_with(supply, live, &mut |supply, range, range_bytes| {
+            supply.give_bytes(range, range_bytes);
+        });
+    }
+
+    /// The same, with something else done with the ranges: their addresses and sizes.
+    #[cfg_attr(not(feature = "stress"), inline(always))]
+    #[cfg_attr(feature = "stress", inline(never))]
+    pub fn sweep_with<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        live: u8,
+        give: &mut dyn FnMut(&mut Supply<M>, u32, u32),
+    ) {
         let before = self.table.length();
         let (mut lowest, mut highest, mut bytes) = (u32::MAX, 0, 0);
         self.table.partition(&mut supply.memory, |_, record| {
@@ -216,7 +230,7 @@ impl LargeObjects {
         });
         for position in self.table.length()..before {
             let (range, range_bytes) = range_of(self.table.record(&supply.memory, position));
-            supply.give_bytes(range, range_bytes);
+            give(supply, range, range_bytes);
         }
         if self.table.length() < before {
             self.table.index_all(supply);

@@ -44,6 +44,11 @@
 //! works.
 
 #![no_std]
+// The core door, which is for Wasm alone, uses all of it.
+#![cfg_attr(
+    all(feature = "core", not(target_arch = "wasm32")),
+    allow(dead_code, reason = "natively only tests do what the core door does")
+)]
 
 #[cfg(test)]
 extern crate std;
@@ -71,6 +76,8 @@ mod wrap_table;
 #[cfg(target_arch = "wasm32")]
 mod door;
 
+#[cfg(feature = "stress")]
+pub use config::StressModes;
 pub use config::{Options, Sizing};
 pub use error::{Error, OptionName};
 #[cfg(feature = "core")]

@@ -164,6 +164,18 @@ impl<M: Memory> Marker<'_, M> {
         self.drain();
     }
 
+    /// Marks what a word names that an operation is about to store: as the object that
+    /// it is stored in would, which may be a conservative one.
+    #[inline(always)]
+    pub fn mark_word(&mut self, word: u32) {
+        #[cfg(feature = "interior-pointers")]
+        if self.interior_pointers {
+            self.visit_inside(word);
+            return self.drain();
+        }
+        self.mark_root(word);
+    }
+
     /// Marks the object at an address, if there is an unmarked one; with all that the
     /// inner loop leaves to others.
     #[inline(never)]

@@ -34,6 +34,10 @@ pub trait Observer {
     fn begins(&mut self) {}
     /// It ended, and the heap is consistent.
     fn ended(&mut self, _collection: Collection) {}
+    /// The heap was verified after a collection, and is broken: an invariant's number,
+    /// and where. Called for the first one only.
+    #[cfg(feature = "stress")]
+    fn broken(&mut self, _invariant: u32, _at: u32) {}
 }
 
 /// Watches nothing.

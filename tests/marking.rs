@@ -269,3 +269,16 @@ fn a_large_object_is_traced_again_when_the_mark_stack_was_full() {
         assert_eq!(heap.get(heap.get(large, index).unwrap(), 1), Ok(index));
     }
 }
+
+#[test]
+fn a_word_in_flight_that_points_inside_an_object_keeps_it() {
+    let options = Options { interior_pointers: true, stress: 1, ..Options::DEFAULT };
+    let mut heap = heap(options);
+    for size_bytes in [64, 100_000] {
+        let leaf = heap.allocate(layout::LEAF, size_bytes).unwrap();
+        // Nothing roots the leaf, and this collects.
+        let holder = heap.create(layout::CONSERVATIVE, 8, &[leaf + 40]).unwrap();
+        assert_eq!(heap.get(holder, 0), Ok(leaf + 40));
+        assert!(heap.is_object(leaf), "{size_bytes} bytes were lost");
+    }
+}

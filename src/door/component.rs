@@ -73,6 +73,10 @@ fn with_heap<R>(
 ) -> Result<R, Error> {
     let heap = enter()?;
     let result = operation(heap);
+    #[cfg(feature = "component-wasi")]
+    if let Err(error) = &result {
+        watch::refused(heap, error);
+    }
     deliver(heap);
     DOOR.leave();
     result

@@ -172,6 +172,17 @@ uint32_t tether_read_statistics(tether_statistics *into);
 /* 0, or the number of the first invariant that does not hold; `at` gets its place. */
 uint32_t tether_verify(uint32_t *at);
 
+/* What collections do besides, from now on; docs/guide/missing-roots.md. */
+enum {
+    TETHER_POISON = 1,     /* dead objects are filled with TETHER_POISON_WORD */
+    TETHER_QUARANTINE = 2, /* and their addresses are given to no other before the next */
+    TETHER_VERIFY = 4      /* the heap is verified; tether_verify has what was found first */
+};
+#define TETHER_POISON_WORD 0xdeadbeefu
+
+/* Collects at every so many allocations and registrations; 0 for never. */
+uint32_t tether_stress(uint32_t every, uint32_t modes);
+
 /* ---- Inline: what a compiler emits ---- */
 
 /* The metadata of a small object: a byte for each granule of two words. */

@@ -78,6 +78,8 @@ impl OptionWords {
             weight_floor_bytes: or(self.weight_floor_bytes, default.weight_floor_bytes),
             sizing,
             stress: self.stress,
+            #[cfg(feature = "stress")]
+            stress_modes: default.stress_modes,
             #[cfg(feature = "interior-pointers")]
             interior_pointers: self.interior_pointers != 0,
         })

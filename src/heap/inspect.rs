@@ -71,7 +71,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn verify(&self) -> Option<Violation> {
         let accounted = u64::from(self.tables_bytes())
             + u64::from(self.blocks.count()) * u64::from(crate::units::BLOCK_BYTES)
-            + self.large.bytes();
+            + self.large.bytes()
+            + self.quarantined_bytes();
         Verifier {
             memory: &self.supply.memory,
             blocks: &self.blocks,
@@ -85,6 +86,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             first: Cell::new(None),
         }
         .violation()
+    }
+
+    #[cfg(not(feature = "stress"))]
+    fn quarantined_bytes(&self) -> u64 {
+        0
     }
 
     #[cfg(feature = "interior-pointers")]

@@ -75,7 +75,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let in_flight = |visit: &mut dyn FnMut(Reference)| {
             registrations.clone().for_each(|entry| visit(entry.wrapper));
         };
+        #[cfg(feature = "stress")]
+        self.stressed.set_bits_ahead(true);
         let room = self.make_room_keeping(count, weight, &in_flight);
+        #[cfg(feature = "stress")]
+        self.stressed.set_bits_ahead(false);
         for registration in registrations.take(count as usize) {
             self.set_wrapper_bit(registration.wrapper, false);
             if room.is_ok() {
@@ -352,7 +356,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     #[inline(never)]
-    fn set_wrapper_bit(&mut self, wrapper: Reference, set: bool) {
+    pub(super) fn set_wrapper_bit(&mut self, wrapper: Reference, set: bool) {
         let memory = &mut self.supply.memory;
         if let Some(start) = self.blocks.page_map().start(memory, wrapper) {
             let byte = memory.load_u8(start) & !WRAPPER;

@@ -11,6 +11,7 @@ use crate::memory::Memory;
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// A native model of linear memory.
 #[derive(Debug, Default)]
@@ -27,6 +28,9 @@ pub struct ModelMemory {
     /// Growths that succeed before the next is refused; none for no end.
     growths_left: Option<u64>,
     growths: u64,
+    /// The numbers of growths that are refused, whatever `growths_left` says.
+    refused: Range<u64>,
+    refusals: u64,
     /// Pages that another grower takes before each of our growths.
     gap_pages: u32,
     /// Whether nothing at all can be taken.
@@ -61,6 +65,11 @@ impl ModelMemory {
         self.growths_left = growths;
     }
 
+    /// Refuses the growths with these numbers, counted from 0, and no others.
+    pub fn refuse_growths(&mut self, which: Range<u64>) {
+        self.refused = which;
+    }
+
     /// While this is set, nothing can be taken, not even what was given back.
     pub fn set_exhausted(&mut self, exhausted: bool) {
         self.exhausted = exhausted;
@@ -74,6 +83,11 @@ impl ModelMemory {
     /// How often memory grew or was asked to.
     pub fn growths(&self) -> u64 {
         self.growths
+    }
+
+    /// How often growing was refused.
+    pub fn refusals(&self) -> u64 {
+        self.refusals
     }
 
     /// Pages of the memory, now.
@@ -92,7 +106,17 @@ impl ModelMemory {
     }
 
     fn grow(&mut self, pages: u32) -> Option<u32> {
+        let first = self.try_grow(pages);
+        self.refusals += u64::from(first.is_none());
+        first
+    }
+
+    fn try_grow(&mut self, pages: u32) -> Option<u32> {
+        let number = self.growths;
         self.growths += 1;
+        if self.refused.contains(&number) {
+            return None;
+        }
         match &mut self.growths_left {
             Some(0) => return None,
             Some(left) => *left -= 1,
@@ -102,8 +126,13 @@ impl ModelMemory {
         if first.checked_add(pages)? > self.most_pages {
             return None;
         }
-        self.bytes.resize((first as usize) << BLOCK_SHIFT, 0xa5);
-        self.bytes.resize(((first + pages) as usize) << BLOCK_SHIFT, 0);
+        // A page at a time: under Miri `resize` goes byte by byte.
+        for _ in 0..self.gap_pages {
+            self.bytes.extend_from_slice(&[0xa5; BLOCK_BYTES as usize]);
+        }
+        for _ in 0..pages {
+            self.bytes.extend_from_slice(&[0; BLOCK_BYTES as usize]);
+        }
         Some(first)
     }
 

@@ -36,6 +36,9 @@ const UNROOTED: [(&str, bool, &str); 3] = [
     ("-O2", false, "c-unrooted-unspilled.wasm"),
 ];
 
+/// The guest in C with a missing root.
+const MISSING_ROOT: &str = "c-missing-root.wasm";
+
 /// The ledger's own stack, at the lowest addresses. Its data follows; both must end
 /// below 1 MiB.
 const LEDGER_STACK_BYTES: u32 = 64 * 1024;
@@ -82,6 +85,8 @@ fn build_c(workspace: &Workspace) -> Result<()> {
     progress("building the guests in C");
     let dictionary = compile(workspace, &tools, "dictionary", "-O2")?;
     link_c(workspace, dictionary, "dictionary", false, C_GUEST)?;
+    let missing_root = compile(workspace, &tools, "missing_root", "-O2")?;
+    link_c(workspace, missing_root, "missing-root", false, MISSING_ROOT)?;
     for (level, spills_pointers, component) in UNROOTED {
         let unrooted = compile(workspace, &tools, "unrooted", level)?;
         link_c(workspace, unrooted, "unrooted", spills_pointers, component)?;

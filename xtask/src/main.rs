@@ -14,17 +14,22 @@ mod bench;
 mod build;
 mod check;
 mod debian;
+mod fuzz;
 mod guests;
 mod layers;
 mod link;
+mod miri;
+mod mutants;
 mod mutations;
 mod npm;
 mod process;
 mod report;
 mod run;
+mod soak;
 mod source;
 mod test;
 mod tidy;
+mod tools;
 mod vera;
 mod workspace;
 
@@ -41,6 +46,10 @@ Commands:
   bench    measure the collector and its peers
   vera     run programs of the language Vera on the collector
   check    formatting, lints, layers and house rules
+  soak     random programs against the model, for as long as you like
+  fuzz     the same with a fuzzer's programs
+  miri     the native tests under Miri
+  mutants  the native tests on a collector with one thing changed, for each thing
 
 `cargo xtask COMMAND --help` says more of each.
 
@@ -76,6 +85,10 @@ fn dispatch(mut parser: Parser) -> Result<ExitCode> {
         "bench" => bench::command(parser),
         "vera" => vera::command(parser),
         "check" => check::command(parser),
+        "soak" => soak::command(parser),
+        "fuzz" => fuzz::command(parser),
+        "miri" => miri::command(parser),
+        "mutants" => mutants::command(parser),
         _ => bail!("there is no command `{command}`; see `cargo xtask --help`"),
     }
 }

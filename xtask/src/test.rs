@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser};
 use crate::process::{cargo, progress, run_visibly};
 use crate::run::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
-use crate::{bench, build, check, mutations, npm, vera};
+use crate::{bench, build, check, miri, mutations, npm, vera};
 
 const HELP: &str = "\
 Checks the sources, builds what is missing, and runs every test.
@@ -20,10 +20,12 @@ In this order:
   2. the components, the guest, their compositions and the hosts are built, jco
      and the default document fetched from npm
   3. mutation checks: with one step of the collector taken out, its test must fail
-  4. the tests of the build tools, the ledger and the collector, natively
+  4. the tests of the build tools, the ledger and the collector, natively, and random
+     programs against the model
   5. the tests on the hosts, wasmtime and both versions of jco
   6. cargo xtask vera --test: Vera programs, on their own collector and on this one
-  7. cargo xtask bench --quick: every peer runs, and all checksums agree
+  7. cargo xtask miri
+  8. cargo xtask bench --quick: every peer runs, and all checksums agree
 
 The first time takes about 25 minutes on two cores, later ones a few.
 
@@ -57,6 +59,8 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
         ("tether-componentize", &[]),
         ("tether-ledger", &[]),
         ("tether-gc", &[]),
+        // What the core door does, natively.
+        ("tether-gc", &["--features", "core", "--lib"]),
         ("tether-runner", &["--tests"]),
     ] {
         progress(&format!("testing {package}"));
@@ -70,6 +74,7 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
         )?;
     }
     vera::test(&workspace)?;
+    miri::all(&workspace)?;
     progress("running the benchmark at small sizes");
     bench::command(Parser::from_args(["--quick", "--no-build"]))
 }

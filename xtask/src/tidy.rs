@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::source::{Source, read_all, words};
 
-const FOLDERS: [&str; 4] = ["src", "tests", "xtask", "guest-tests"];
+const FOLDERS: [&str; 5] = ["src", "tests", "xtask", "guest-tests", "fuzz"];
 
 /// Where `unsafe` may stand: at raw memory, and where the collector meets the
 /// outside; in the guest that is linked with it; and in the benchmark, where its peers

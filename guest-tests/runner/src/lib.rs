@@ -2,7 +2,9 @@
 //! and the pieces that tests of the bare collector need.
 
 pub mod decimals;
+pub mod differential;
 pub mod engine;
 pub mod ledger;
 pub mod report;
+pub mod subject;
 pub mod wasi;

@@ -8,7 +8,8 @@
 extern crate alloc;
 
 use super::ComponentHeap;
-use crate::config::Options;
+use crate::config::{Options, StressModes};
+use crate::error::Error;
 use crate::memory::linear::RustAllocator;
 use crate::observer::{Cause, Collection, Observer};
 use alloc::format;
@@ -45,6 +46,12 @@ impl Observer for Watch {
             tell(&trace_line(collection, pause_ns));
         }
     }
+
+    fn broken(&mut self, invariant: u32, at: u32) {
+        tell(&format!(
+            "tether-gc: invariant {invariant} does not hold after a collection, at {at:#x}\n"
+        ));
+    }
 }
 
 /// The longest and the total pause, in nanoseconds.
@@ -55,6 +62,19 @@ pub fn pauses(watch: &Watch) -> (u64, u64) {
 /// Who watches at first: without a line for each collection.
 pub const NOBODY: Watch = Watch { trace: false, began_ns: 0, longest_ns: 0, total_ns: 0 };
 
+/// An operation was refused. In quarantine it is known whether that is for a reference to
+/// what has just died: then the program misses a root.
+pub fn refused(heap: &ComponentHeap, error: &Error) {
+    if let &Error::InvalidRef { reference } = error
+        && heap.was_freed(reference)
+    {
+        let poison = StressModes::POISON;
+        tell(&format!(
+            "tether-gc: {reference:#x} was freed by the last collection: no root kept it (its words may be {poison:#x})\n"
+        ));
+    }
+}
+
 /// Options as the program gave them, overridden by the environment.
 pub fn from_environment(heap: &mut ComponentHeap, mut options: Options) -> Options {
     let mut watch = NOBODY;
@@ -63,7 +83,7 @@ pub fn from_environment(heap: &mut ComponentHeap, mut options: Options) -> Optio
         for setting in value.split(',').filter(|setting| !setting.is_empty()) {
             if set(&mut options, &mut watch, setting).is_none() {
                 tell(&format!(
-                    "tether-gc: {VARIABLE}: '{setting}' is not understood (trace=1, stress=N, limit=BYTES, roots=N, wrap-capacity=N, wrap-limit=N, handle-floor=N)\n"
+                    "tether-gc: {VARIABLE}: '{setting}' is not understood (trace=1, stress=N, poison=1, quarantine=1, verify=1, limit=BYTES, roots=N, wrap-capacity=N, wrap-limit=N, handle-floor=N)\n"
                 ));
             }
         }
@@ -78,6 +98,9 @@ fn set(options: &mut Options, watch: &mut Watch, setting: &str) -> Option<()> {
     match name.trim() {
         "trace" => watch.trace = number(value)? != 0,
         "stress" => options.stress = number(value)?,
+        "poison" => options.stress_modes.poison = number(value)? != 0,
+        "quarantine" => options.stress_modes.quarantine = number(value)? != 0,
+        "verify" => options.stress_modes.verify = number(value)? != 0,
         "limit" => options.heap_limit_bytes = bytes(value)?,
         "roots" => options.root_capacity = number(value)?,
         "wrap-capacity" => {

@@ -1,7 +1,9 @@
-//! The core door's statistics and verifier: the two functions that a small build
-//! can do without.
+//! The core door's statistics, verifier and stress modes: the functions that a small
+//! build can do without.
 
 use super::{answer, refuse, with_heap};
+use crate::config::StressModes;
+use crate::error::{Error, OptionName};
 
 /// `tether_statistics`.
 #[repr(C)]
@@ -53,7 +55,7 @@ extern "C" fn tether_read_statistics(into: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn tether_verify(at: u32) -> u32 {
-    let result = with_heap(|heap| match heap.verify() {
+    let result = with_heap(|heap| match heap.violation().or_else(|| heap.verify()) {
         None => Ok(0),
         Some(violation) => {
             if at != 0 {
@@ -66,4 +68,29 @@ extern "C" fn tether_verify(at: u32) -> u32 {
         refuse(error);
         u32::MAX
     })
+}
+
+/// Collects at every so many allocations and registrations from now on, and chooses what
+/// collections do besides, a bit each.
+#[unsafe(no_mangle)]
+extern "C" fn tether_stress(every: u32, modes: u32) -> u32 {
+    const POISON: u32 = 1;
+    const QUARANTINE: u32 = 1 << 1;
+    const VERIFY: u32 = 1 << 2;
+    const ALL: u32 = POISON | QUARANTINE | VERIFY;
+    let result = with_heap(|heap| {
+        if modes & !ALL != 0 {
+            return Err(Error::InvalidOption { option: OptionName::Stress });
+        }
+        heap.set_stress(
+            every,
+            StressModes {
+                poison: modes & POISON != 0,
+                quarantine: modes & QUARANTINE != 0,
+                verify: modes & VERIFY != 0,
+            },
+        );
+        Ok(())
+    });
+    result.map_or_else(refuse, |()| 0)
 }

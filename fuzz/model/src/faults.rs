@@ -1,0 +1,177 @@
+//! Faults, one at a time: growths of memory that are refused in turn, and references
+//! that are forged.
+
+use std::ops::Range;
+
+use tether_gc::memory::Memory;
+use tether_gc::memory::model::ModelMemory;
+use tether_gc::{Error, Options, Sizing};
+
+use crate::choices::Choices;
+use crate::model::{Counts, Limits, Model};
+use crate::subject::{Native, Subject};
+
+/// Options with which a program of some thousand operations grows memory often.
+pub const GROWING: Options = Options {
+    root_capacity: 5_000,
+    wrap_capacity: 64,
+    wrap_limit: 4_000,
+    handle_floor: 2_000,
+    sizing: Sizing::Fixed { budget_bytes: 20_000_000 },
+    ..Options::DEFAULT
+};
+
+/// Objects in a heap that is busy.
+const BUSY: usize = 200;
+
+/// What the model must know of [`GROWING`].
+pub const GROWING_LIMITS: Limits = Limits {
+    root_capacity: GROWING.root_capacity,
+    wrap_limit: GROWING.wrap_limit,
+    may_exhaust: true,
+    interior_pointers: GROWING.interior_pointers,
+    dangles: false,
+    is_quarantined: false,
+};
+
+/// What some runs with refusals covered.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals {
+    /// How often the program grows memory where nothing is refused.
+    pub growths: u64,
+    /// Runs, each with another growth refused.
+    pub runs: u64,
+    /// Runs in which the heap could not be made.
+    pub not_started: u64,
+    /// All of them.
+    pub counts: Counts,
+}
+
+/// Runs a program once for each growth of memory that it asks for, and refuses that
+/// one. `make` gives a collector whose memory refuses the growths of the range, or none
+/// where it cannot start. After each run memory is back, and the program goes on.
+///
+/// `every` leaves indexes out: 1 for none.
+pub fn refuse_each_growth<S: Subject>(
+    seed: u64,
+    steps: u32,
+    every: u64,
+    mut make: impl FnMut(Range<u64>) -> Option<S>,
+) -> Refusals {
+    let mut run = |refused: Range<u64>| {
+        let mut model = Model::new(make(refused)?, Choices::seeded(seed), GROWING_LIMITS);
+        model.define_layouts();
+        // Its own faults are left out: there is one at a time.
+        model.is_refusing = false;
+        model.is_heavy = true;
+        for _ in 0..steps {
+            model.step();
+        }
+        let growths = model.subject.growths();
+        // Memory comes back: everything works again.
+        model.subject.refuse_growths(0..0);
+        model.limits.may_exhaust = false;
+        model.define_layouts();
+        for _ in 0..100 {
+            model.step();
+        }
+        Some((growths, model.end().1))
+    };
+    let (growths, counts) = run(0..0).expect("nothing is refused");
+    let mut all = Refusals { growths, counts, ..Refusals::default() };
+    let mut index = 0;
+    while index < growths {
+        match run(index..index + 1) {
+            Some((_, counts)) => {
+                assert_eq!(counts.refusals, 1, "growth {index} was not asked for");
+                all.counts.add(&counts);
+            }
+            None => all.not_started += 1,
+        }
+        all.runs += 1;
+        index += every;
+    }
+    all
+}
+
+/// A native collector whose memory refuses some growths.
+pub fn native(refused: Range<u64>) -> Option<Native> {
+    let mut memory = ModelMemory::new();
+    memory.refuse_growths(refused);
+    match Native::over(memory, GROWING) {
+        Ok(native) => Some(native),
+        Err(error) => {
+            assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+            None
+        }
+    }
+}
+
+/// Passes forged references to every operation that takes one, in the busy heap that a
+/// program of at most so many steps makes: nothing
+/// is changed, and only what is an object is taken for one. Gives how many named one.
+pub fn forge(seed: u64, steps: u32, references: u64) -> u64 {
+    // Nothing is collected, so that there are many objects.
+    let limits = Limits { root_capacity: 5_000, wrap_limit: 4_096, ..GROWING_LIMITS };
+    let options = Options { root_capacity: 5_000, ..Options::DEFAULT };
+    let native = Native::over(ModelMemory::new(), options).expect("there is memory for a heap");
+    let mut model = Model::new(native, Choices::seeded(seed), limits);
+    model.define_layouts();
+    model.is_refusing = false;
+    for step in 0.. {
+        let objects = model.graph.objects.len();
+        if objects >= BUSY || step == steps {
+            assert!(objects > BUSY / 2, "the heap is not busy: {objects} objects");
+            break;
+        }
+        model.step();
+    }
+    let Model { mut subject, graph, mut choices, .. } = model;
+    let end = subject.heap().memory().size_bytes() as u32;
+    let before = digest(subject.heap().memory());
+    let mut named = 0;
+    let heap = subject.heap();
+    for _ in 0..references {
+        // Anywhere; in memory; and at a granule of it, where objects are.
+        let reference = match choices.below(4) {
+            0 => choices.word(),
+            1 => choices.below(end),
+            _ => choices.below(end) & !7,
+        };
+        if graph.objects.contains_key(&reference) {
+            assert!(heap.is_object(reference), "{reference:#x} was not found");
+            named += 1;
+            continue;
+        }
+        let refused = Error::InvalidRef { reference };
+        let answer = match choices.below(12) {
+            0 => heap.get(reference, 0).map(drop),
+            1 => heap.set(reference, 0, 1),
+            2 => heap.size_of(reference).map(drop),
+            3 => heap.write_bytes(reference, 0, &[1]),
+            4 => heap.write_many([(reference, 0, 1)].into_iter()),
+            5 => heap.register(reference, 1, 2, 3),
+            6 => heap.pin(reference).map(drop),
+            7 => heap.unpin(reference).map(drop),
+            8 => heap.dispose(reference),
+            9 => heap.handle_of(reference).map(drop),
+            _ if reference == 0 => Err(refused),
+            10 => heap.push(reference),
+            _ => heap.leave_scope(reference),
+        };
+        assert_eq!(answer, Err(refused));
+    }
+    assert_eq!(digest(subject.heap().memory()), before, "a forged reference was written through");
+    assert_eq!(subject.heap().verify(), None);
+    named
+}
+
+/// A number that tells whether memory was written to.
+fn digest(memory: &ModelMemory) -> u64 {
+    const FIRST_PAGE: u64 = 65_536;
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for address in (FIRST_PAGE..memory.size_bytes()).step_by(8) {
+        hash = (hash ^ memory.load_u64(address as u32)).wrapping_mul(0x100_0000_01b3);
+    }
+    hash
+}

@@ -1,0 +1,168 @@
+//! Whole runs on the native collector: of a fuzzer's bytes, of a seed, with faults.
+
+use tether_gc::{Error, Options, Sizing, StressModes};
+
+use crate::call::Name;
+use crate::choices::Choices;
+use crate::model::{Counts, Limits, Model};
+use crate::subject::Native;
+use crate::trace::Trace;
+
+/// A heap's options and the memory around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// The heap's.
+    pub options: Options,
+    /// Pages of memory, at the most.
+    pub most_pages: u32,
+    /// Pages that another takes before each growth.
+    pub gap_pages: u32,
+    /// Whether memory may refuse to grow meanwhile.
+    pub refuses: bool,
+    /// Whether objects are large, so that memory grows often.
+    pub is_heavy: bool,
+    /// Whether conservative objects may hold words that keep nothing.
+    pub dangles: bool,
+}
+
+/// Memory that programs do not come to the end of.
+const ENOUGH_PAGES: u32 = 4_000;
+
+impl Setup {
+    /// What the model must know.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            root_capacity: self.options.root_capacity,
+            wrap_limit: self.options.wrap_limit,
+            may_exhaust: self.refuses
+                || self.options.heap_limit_bytes < u64::MAX
+                || self.most_pages < ENOUGH_PAGES,
+            interior_pointers: self.options.interior_pointers,
+            dangles: self.dangles,
+            is_quarantined: self.options.stress_modes.quarantine,
+        }
+    }
+
+    /// Options as choices say, among those that bring the rare states.
+    pub fn choose(choices: &mut Choices<'_>) -> Self {
+        // What brings a collection at nearly every operation is here, but seldom: a run
+        // of that kind looks at little else.
+        let wrap_capacity = choices.of(&[64, 16, 64, 200, 4_096, 4_096, 4, 1]);
+        let sizing = choices.of(&[
+            Sizing::Balanced,
+            Sizing::Fixed { budget_bytes: 300_000 },
+            Sizing::Fixed { budget_bytes: 100_000 },
+            Sizing::Fixed { budget_bytes: 30_000 },
+            Sizing::Fixed { budget_bytes: 1 },
+            Sizing::Factor { percent: 50 },
+            Sizing::SquareRoot { percent: 10 },
+        ]);
+        let is_limited = choices.one_in(3);
+        let options = Options {
+            heap_limit_bytes: if is_limited {
+                choices.of(&[300 << 10, 500 << 10, 1 << 20, 4 << 20])
+            } else {
+                u64::MAX
+            },
+            root_capacity: choices.of(&[300, 8, 40, 5_000]),
+            wrap_capacity,
+            wrap_limit: wrap_capacity * choices.of(&[1, 4, 100]),
+            handle_floor: choices.of(&[50, 4_096, 200, 4_096, 50, 4_096, 10, 1]),
+            weight_floor_bytes: choices.of(&[64 << 20, 64 << 20, 64 << 20, 1 << 20, 10_000, 1]),
+            sizing,
+            interior_pointers: choices.one_in(2),
+            stress: choices.of(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 17]),
+            stress_modes: if choices.one_in(4) {
+                StressModes {
+                    poison: choices.one_in(2),
+                    quarantine: choices.one_in(2),
+                    verify: choices.one_in(2),
+                }
+            } else {
+                StressModes::NONE
+            },
+            ..Options::DEFAULT
+        };
+        Setup {
+            options,
+            most_pages: if choices.one_in(4) { 40 } else { ENOUGH_PAGES },
+            gap_pages: choices.below(3),
+            refuses: choices.one_in(3),
+            is_heavy: choices.one_in(8),
+            dangles: choices.one_in(2),
+        }
+    }
+
+    /// Options for a trace: the same on every host, so memory does not end but by the
+    /// heap's own limit.
+    pub fn choose_portable(choices: &mut Choices<'_>) -> Self {
+        let mut setup = Self::choose(choices);
+        setup.options.interior_pointers = false;
+        setup.options.stress_modes = StressModes::NONE;
+        // The doors take 0 for the default, and no more than a number.
+        setup.most_pages = ENOUGH_PAGES;
+        setup.gap_pages = 0;
+        setup.refuses = false;
+        setup.dangles = false;
+        setup
+    }
+}
+
+fn model<'a>(setup: &Setup, choices: Choices<'a>) -> Result<Model<'a, Native>, Error> {
+    let native = Native::new(setup.options, setup.most_pages, setup.gap_pages)?;
+    Ok(Model::new(native, choices, setup.limits()))
+}
+
+/// Runs the program that bytes make.
+pub fn run_bytes(bytes: &[u8]) -> Counts {
+    let mut choices = Choices::Bytes(bytes);
+    let setup = Setup::choose(&mut choices);
+    let Ok(mut model) = model(&setup, choices) else { return Counts::default() };
+    model.is_heavy = setup.is_heavy;
+    model.define_layouts();
+    while !model.choices.is_over() {
+        model.step();
+    }
+    model.end().1
+}
+
+/// Runs the program of a seed, of so many steps.
+pub fn run_seed(seed: u64, steps: u32) -> Counts {
+    let mut choices = Choices::seeded(seed);
+    let setup = Setup::choose(&mut choices);
+    run_setup(&setup, choices, steps)
+}
+
+/// Runs a program with chosen options.
+pub fn run_setup(setup: &Setup, choices: Choices<'_>, steps: u32) -> Counts {
+    let mut model = model(setup, choices).expect("there is memory for a heap");
+    model.is_heavy = setup.is_heavy;
+    model.define_layouts();
+    for _ in 0..steps {
+        model.step();
+    }
+    model.end().1
+}
+
+/// Runs the program of a seed with some of the operations, and records it. Wrong places
+/// are read and written only where all that replay it check that.
+pub fn record(
+    seed: u64,
+    steps: u32,
+    allowed: &[Name],
+    checks_access: bool,
+) -> (Setup, Trace, Counts) {
+    let mut choices = Choices::seeded(seed);
+    let setup = Setup::choose_portable(&mut choices);
+    let mut model = model(&setup, choices).expect("there is memory for a heap");
+    model.allowed = allowed.to_vec();
+    model.is_portable = true;
+    model.checks_access = checks_access;
+    model.trace = Some(Trace::default());
+    model.define_layouts();
+    for _ in 0..steps {
+        model.step();
+    }
+    let (_, counts, trace) = model.end();
+    (setup, trace.expect("it was recorded"), counts)
+}

@@ -1,0 +1,264 @@
+//! What is driven: the native collector here, others where there is an engine for them.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use tether_gc::memory::Memory;
+use tether_gc::memory::model::ModelMemory;
+use tether_gc::{
+    BuildError, Collection, Error, Handle, Heap, Observer, Options, Registration, Words,
+};
+
+use crate::call::{Answer, Code, Failure, Name};
+
+/// Words of the root range that every subject with ranges has.
+pub const RANGE_WORDS: u32 = 16;
+
+/// A collector, native or not.
+pub trait Subject {
+    /// Whether it has an operation.
+    fn has(&self, name: Name) -> bool;
+
+    /// Performs an operation. It must not trap: that fails the run.
+    fn call(&mut self, name: Name, words: &[u32]) -> Answer;
+
+    /// How often it collected.
+    fn collections(&mut self) -> u32;
+
+    /// Where its root range is.
+    fn range(&self) -> u32;
+
+    /// Whether reads and writes are checked: the core door's program does them itself.
+    fn checks_access(&self) -> bool {
+        true
+    }
+
+    /// Has memory refuse some of its growths, by their numbers.
+    fn refuse_growths(&mut self, which: Range<u64>);
+
+    /// How often memory grew, or was asked to.
+    fn growths(&mut self) -> u64;
+
+    /// How many growths were refused.
+    fn refusals(&mut self) -> u64;
+}
+
+/// Counts collections.
+#[derive(Clone, Debug, Default)]
+pub struct Count(Cell<u32>);
+
+impl Observer for Count {
+    fn ended(&mut self, _: Collection) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// The native collector over model memory.
+#[derive(Debug)]
+pub struct Native {
+    heap: Heap<ModelMemory, Count>,
+    range: u32,
+}
+
+impl Native {
+    /// A collector over memory of at most so many pages; before each growth,
+    /// somebody else takes `gap_pages`.
+    ///
+    /// Errors: as [`Heap::new`].
+    pub fn new(options: Options, most_pages: u32, gap_pages: u32) -> Result<Native, Error> {
+        let mut memory = ModelMemory::with_limit(most_pages);
+        memory.set_gap_pages(gap_pages);
+        Native::over(memory, options)
+    }
+
+    /// A collector over some memory.
+    ///
+    /// Errors: as [`Heap::new`]; `OutOfMemory` where not even the root range can be had.
+    pub fn over(mut memory: ModelMemory, options: Options) -> Result<Native, Error> {
+        let range = memory.take_pages(1).ok_or(Error::OutOfMemory { needed_bytes: 1 << 16 })?;
+        Ok(Native { heap: Heap::with_observer(memory, options, Count::default())?, range })
+    }
+
+    /// The collector itself.
+    pub fn heap(&mut self) -> &mut Heap<ModelMemory, Count> {
+        &mut self.heap
+    }
+}
+
+impl Subject for Native {
+    fn has(&self, _: Name) -> bool {
+        true
+    }
+
+    fn call(&mut self, name: Name, words: &[u32]) -> Answer {
+        perform(&mut self.heap, self.range, name, words)
+    }
+
+    fn collections(&mut self) -> u32 {
+        self.heap.observer().0.get()
+    }
+
+    fn range(&self) -> u32 {
+        self.range
+    }
+
+    fn refuse_growths(&mut self, which: Range<u64>) {
+        self.heap.memory_mut().refuse_growths(which);
+    }
+
+    fn growths(&mut self) -> u64 {
+        self.heap.memory().growths()
+    }
+
+    fn refusals(&mut self) -> u64 {
+        self.heap.memory().refusals()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (code, value) = match error {
+            Error::OutOfMemory { needed_bytes } => (Code::OutOfMemory, needed_bytes),
+            Error::WrapTableFull { capacity } => (Code::WrapTableFull, capacity),
+            Error::RootStackFull { capacity } => (Code::RootStackFull, capacity),
+            Error::NoSuchRoot { index } => (Code::NoSuchRoot, index),
+            Error::NoScope => (Code::NoScope, 0),
+            Error::InvalidRef { reference } => (Code::InvalidRef, reference),
+            Error::InvalidLayout { layout } => (Code::InvalidLayout, layout),
+            Error::OutOfBounds { size_bytes } => (Code::OutOfBounds, size_bytes),
+            Error::ReferenceSlot { offset_bytes } => (Code::ReferenceSlot, offset_bytes),
+            Error::AlreadyRegistered { reference } => (Code::AlreadyRegistered, reference),
+            Error::NotRegistered { reference } => (Code::NotRegistered, reference),
+            Error::NotPinned { reference } => (Code::NotPinned, reference),
+            Error::InvalidInstruction { word } => (Code::InvalidInstruction, word),
+            Error::InvalidOption { option } => (Code::InvalidOption, option as u32),
+            Error::AlreadyStarted => (Code::AlreadyStarted, 0),
+            Error::Busy => (Code::Busy, 0),
+            Error::Closed => (Code::Closed, 0),
+            other => panic!("the model does not know the error {other:?}"),
+        };
+        Failure::new(code, value)
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        Failure { at: error.at, ..error.reason.into() }
+    }
+}
+
+fn handles(drained: impl IntoIterator<Item = Handle>) -> Vec<u32> {
+    drained.into_iter().flat_map(|dead| [dead.kind, dead.handle]).collect()
+}
+
+#[allow(clippy::too_many_lines, reason = "one line or two for each operation")]
+fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &[u32]) -> Answer {
+    let one = |word: u32| vec![word];
+    let nothing = |()| Vec::new();
+    let wide = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    Ok(match (name, words) {
+        (Name::DefineLayout, &[fixed, low, high, element, element_low, element_high]) => {
+            let fixed = Words::new(fixed, wide(low, high));
+            one(heap.define_layout(fixed, Words::new(element, wide(element_low, element_high)))?)
+        }
+        (Name::Allocate, &[layout, length]) => one(heap.allocate(layout, length)?),
+        (Name::AllocateLeaf, &[bytes]) => one(heap.allocate_leaf(bytes)?),
+        (Name::AllocateSmall, &[granules, references]) => {
+            one(heap.allocate_small(granules, u64::from(references))?)
+        }
+        (Name::AllocateAligned, &[layout, length, alignment]) => {
+            one(heap.allocate_aligned(layout, length, alignment)?)
+        }
+        (Name::Create, [layout, length, words @ ..]) => one(heap.create(*layout, *length, words)?),
+        (Name::Build, program) => one(heap.build(program)?),
+        (Name::Get, &[object, index]) => one(heap.get(object, index)?),
+        (Name::Set, &[object, index, value]) => nothing(heap.set(object, index, value)?),
+        (Name::WriteWords, [object, index, words @ ..]) => {
+            nothing(heap.write_words(*object, *index, words)?)
+        }
+        (Name::ReadBytes, &[object, offset, count]) => {
+            heap.check_read_bytes(object, offset, count)?;
+            let mut bytes = vec![0; count as usize];
+            heap.read_bytes(object, offset, &mut bytes)?;
+            bytes.into_iter().map(u32::from).collect()
+        }
+        (Name::WriteBytes, [object, offset, bytes @ ..]) => {
+            let bytes: Vec<u8> = bytes.iter().map(|&byte| byte as u8).collect();
+            nothing(heap.write_bytes(*object, *offset, &bytes)?)
+        }
+        (Name::ReadObjects, [most_words, objects @ ..]) => {
+            let mut into = vec![0; heap.measure_objects(objects, *most_words)?];
+            heap.read_objects(objects, &mut into)?;
+            into
+        }
+        (Name::WriteMany, stores) => {
+            let stores = stores.chunks_exact(3).map(|store| (store[0], store[1], store[2]));
+            nothing(heap.write_many(stores)?)
+        }
+        (Name::Collect, []) => nothing(heap.collect()?),
+        (Name::Push, &[object]) => nothing(heap.push(object)?),
+        (Name::PushMany, objects) => nothing(heap.push_many(objects)?),
+        (Name::Pop, []) => one(heap.pop()?),
+        (Name::Depth, []) => one(heap.depth()),
+        (Name::Truncate, &[depth]) => nothing(heap.truncate(depth)?),
+        (Name::Root, &[index]) => one(heap.root(index)?),
+        (Name::SetRoot, &[index, object]) => nothing(heap.set_root(index, object)?),
+        (Name::EnterScope, []) => nothing(heap.enter_scope()?),
+        (Name::LeaveScope, &[keep]) => nothing(heap.leave_scope(keep)?),
+        (Name::Pin, &[object]) => one(heap.pin(object)?),
+        (Name::Unpin, &[object]) => one(heap.unpin(object)?),
+        (Name::AddRoots, []) => nothing(heap.add_roots(range, range + RANGE_WORDS * 4)?),
+        (Name::RemoveRoots, []) => nothing(heap.remove_roots(range)?),
+        (Name::SetRange, &[index, word]) => {
+            nothing(heap.memory_mut().store_u32(range + index * 4, word))
+        }
+        (Name::Register, &[wrapper, kind, handle, weight]) => {
+            nothing(heap.register(wrapper, kind, handle, weight)?)
+        }
+        (Name::RegisterMany, entries) => {
+            let registrations = entries.chunks_exact(4).map(|entry| Registration {
+                wrapper: entry[0],
+                kind: entry[1],
+                handle: entry[2],
+                weight_bytes: entry[3],
+            });
+            nothing(heap.register_many(registrations)?)
+        }
+        (Name::Wrap, &[kind, handle, weight]) => one(heap.wrap(kind, handle, weight)?),
+        (Name::WrapMany, [kind, weight, handles @ ..]) => {
+            let mut wrappers = vec![0; handles.len()];
+            heap.wrap_many(*kind, handles, *weight, &mut wrappers)?;
+            wrappers
+        }
+        (Name::HandleOf, &[wrapper]) => handles([heap.handle_of(wrapper)?]),
+        (Name::SetWeight, &[wrapper, weight]) => nothing(heap.set_weight(wrapper, weight)?),
+        (Name::Dispose, &[wrapper]) => nothing(heap.dispose(wrapper)?),
+        (Name::Drain, &[most]) => {
+            let waiting = heap.pending().min(most);
+            handles((0..waiting).map_while(|_| heap.drain_one()))
+        }
+        (Name::Pending, []) => one(heap.pending()),
+        (Name::Close, []) => one(heap.close()?),
+        (Name::IsObject, &[address]) => one(u32::from(heap.is_object(address))),
+        (Name::SizeOf, &[object]) => one(heap.size_of(object)?),
+        (Name::Statistics, []) => {
+            let counts = heap.statistics();
+            vec![
+                counts.collections,
+                counts.collections_for_handles,
+                counts.live_bytes as u32,
+                counts.wrappers_registered as u32,
+                counts.handles_released as u32,
+                counts.wrappers_live,
+                counts.wrap_table_capacity,
+                counts.roots,
+                counts.external_bytes as u32,
+            ]
+        }
+        (Name::Verify, []) => heap
+            .verify()
+            .map(|violation| vec![violation.invariant as u32, violation.at])
+            .unwrap_or_default(),
+        _ => panic!("{name:?} does not take {} words", words.len()),
+    })
+}

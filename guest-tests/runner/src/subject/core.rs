@@ -1,0 +1,316 @@
+//! The core module, bare: the host is the program whose code is merged with it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use tether_gc::Options;
+use tether_model::call::{Answer, Code, Failure, Name};
+use tether_model::subject::{RANGE_WORDS, Subject};
+use wasmtime::{Engine, Func, Instance, Memory, Module, Store, Val};
+
+use super::{Growth, limit_word, sizing_words};
+
+/// Addresses of the program's own: for options and answers, and the root range.
+const SCRATCH: u32 = 4_096;
+const RANGE: u32 = 65_536;
+/// Handles that fit there.
+const MOST_HANDLES: u32 = 4_096;
+
+/// Where words of `tether_state` are.
+const STACK_TOP: u32 = 12;
+const STACK_BASE: u32 = 20;
+const LAST_ERROR: u32 = 24;
+const LAST_ERROR_VALUE: u32 = 28;
+
+/// The core module, compiled once.
+pub struct CoreModule {
+    engine: Engine,
+    module: Module,
+}
+
+impl CoreModule {
+    /// Compiles it.
+    ///
+    /// # Errors
+    ///
+    /// Names the file where it is missing, or no module.
+    pub fn load(path: &Path) -> Result<Self> {
+        let engine = Engine::default();
+        let module = Module::from_file(&engine, path)
+            .map_err(|error| anyhow!("{error:?}"))
+            .with_context(|| format!("cannot compile {}", path.display()))?;
+        Ok(CoreModule { engine, module })
+    }
+}
+
+/// An instance of it, with a heap.
+pub struct CoreSubject {
+    store: Store<Growth>,
+    instance: Instance,
+    memory: Memory,
+    functions: HashMap<&'static str, Func>,
+    state: u32,
+    /// Those that were counted before the heap was closed.
+    collections: u32,
+}
+
+impl CoreSubject {
+    /// Makes a heap with some options, in memory that refuses some growths; none where
+    /// it cannot start.
+    pub fn start(module: &CoreModule, options: &Options, refuse: Range<u64>) -> Option<Self> {
+        let growth = Growth { refuse, ..Growth::default() };
+        let mut store = Store::new(&module.engine, growth);
+        store.limiter(|growth| growth);
+        // Released handles wait for `tether_drain`.
+        let release = Func::wrap(&mut store, |_: i32, _: i32| 0_i32);
+        let instance = Instance::new(&mut store, &module.module, &[release.into()])
+            .expect("the core module can be instantiated");
+        let memory = instance.get_memory(&mut store, "memory").expect("it exports its memory");
+        let state = instance.get_global(&mut store, "tether_state").expect("it exports its state");
+        let state = state.get(&mut store).unwrap_i32() as u32;
+        let functions = HashMap::new();
+        let mut core = CoreSubject { store, instance, memory, functions, state, collections: 0 };
+        let (sizing, sizing_value) = sizing_words(options.sizing);
+        let words = [
+            limit_word(options.heap_limit_bytes),
+            options.root_capacity,
+            0,
+            options.wrap_capacity,
+            options.wrap_limit,
+            options.handle_floor,
+            options.weight_floor_bytes,
+            sizing,
+            sizing_value,
+            options.stress,
+            u32::from(options.interior_pointers),
+        ];
+        core.put_words(SCRATCH, &words);
+        match core.code("tether_start", &[SCRATCH]) {
+            Ok(()) => Some(core),
+            Err(failure) => {
+                assert_eq!(failure.code, Code::OutOfMemory, "{failure}");
+                None
+            }
+        }
+    }
+
+    fn get(&self, address: u32) -> u32 {
+        let mut word = [0; 4];
+        self.memory.read(&self.store, address as usize, &mut word).expect("this is memory");
+        u32::from_le_bytes(word)
+    }
+
+    fn put(&mut self, address: u32, word: u32) {
+        let written = self.memory.write(&mut self.store, address as usize, &word.to_le_bytes());
+        written.expect("this is memory");
+    }
+
+    fn get_words(&self, address: u32, count: u32) -> Vec<u32> {
+        let bytes = &self.memory.data(&self.store)[address as usize..][..count as usize * 4];
+        bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
+    }
+
+    fn put_words(&mut self, address: u32, words: &[u32]) {
+        for (at, &word) in (address..).step_by(4).zip(words) {
+            self.put(at, word);
+        }
+    }
+
+    fn raw(&mut self, name: &'static str, values: &[Val]) -> Result<u32, Failure> {
+        let function = match self.functions.get(name) {
+            Some(&function) => function,
+            None => {
+                let found = self.instance.get_func(&mut self.store, name);
+                let found = found.unwrap_or_else(|| panic!("the core module exports no {name}"));
+                self.functions.insert(name, found);
+                found
+            }
+        };
+        // A null may be an answer: only the word says whether it failed.
+        self.put(self.state + LAST_ERROR, 0);
+        let mut given = [Val::I32(0)];
+        function
+            .call(&mut self.store, values, &mut given)
+            .unwrap_or_else(|trap| panic!("{name}({values:?}) trapped: {trap:?}"));
+        match self.get(self.state + LAST_ERROR) {
+            0 => Ok(given[0].unwrap_i32() as u32),
+            number => Err(Failure::new(
+                Code::from_number(number).expect("a code of the header"),
+                self.get(self.state + LAST_ERROR_VALUE),
+            )),
+        }
+    }
+
+    fn value(&mut self, name: &'static str, words: &[u32]) -> Result<u32, Failure> {
+        let values: Vec<Val> = words.iter().map(|&word| Val::I32(word as i32)).collect();
+        self.raw(name, &values)
+    }
+
+    fn code(&mut self, name: &'static str, words: &[u32]) -> Result<(), Failure> {
+        self.value(name, words).map(drop)
+    }
+
+    fn one(&mut self, name: &'static str, words: &[u32]) -> Answer {
+        self.value(name, words).map(|word| vec![word])
+    }
+
+    fn none(&mut self, name: &'static str, words: &[u32]) -> Answer {
+        self.code(name, words).map(|()| Vec::new())
+    }
+
+    fn read_objects(&mut self, most_words: u32, objects: &[u32]) -> Answer {
+        let mut words = Vec::new();
+        for &object in objects {
+            let size_bytes = self.value("tether_size_of", &[object])?;
+            let all = words.len() as u64 + 1 + u64::from(size_bytes / 4);
+            if !words.is_empty() && all > u64::from(most_words) {
+                break;
+            }
+            words.push(size_bytes);
+            words.extend(self.get_words(object, size_bytes / 4));
+        }
+        Ok(words)
+    }
+
+    fn statistics(&mut self) -> Answer {
+        self.code("tether_read_statistics", &[SCRATCH])?;
+        let at = |offset: u32| self.get(SCRATCH + offset);
+        Ok(vec![at(0), at(4), at(16), at(32), at(40), at(48), at(56), at(64), at(72)])
+    }
+}
+
+/// A template that says which words are references.
+fn template(granules: u32, references: u32) -> u64 {
+    let bits = |granule| (u64::from(references) >> (granule * 2) & 3) << (granule * 8 + 3);
+    (0..granules.min(8)).fold(0, |template, granule| template | bits(granule))
+}
+
+/// Whether the core door has an operation.
+pub fn core_has(name: Name) -> bool {
+    !matches!(
+        name,
+        Name::Create
+            | Name::Build
+            | Name::ReadBytes
+            | Name::WriteBytes
+            | Name::WriteMany
+            | Name::PushMany
+            | Name::Root
+            | Name::SetRoot
+            | Name::RegisterMany
+            | Name::WrapMany
+    )
+}
+
+impl Subject for CoreSubject {
+    fn has(&self, name: Name) -> bool {
+        core_has(name)
+    }
+
+    fn call(&mut self, name: Name, words: &[u32]) -> Answer {
+        match (name, words) {
+            (Name::DefineLayout, &[fixed, low, high, element, element_low, element_high]) => {
+                let wide = |low: u32, high: u32| Val::I64(i64::from(low) | i64::from(high) << 32);
+                let values = [
+                    Val::I32(fixed as i32),
+                    wide(low, high),
+                    Val::I32(element as i32),
+                    wide(element_low, element_high),
+                ];
+                Ok(vec![self.raw("tether_define_layout", &values)?])
+            }
+            (Name::Allocate, words) => self.one("tether_allocate", words),
+            (Name::AllocateLeaf, words) => self.one("tether_allocate_leaf", words),
+            (Name::AllocateSmall, &[granules, references]) => {
+                let template = template(granules, references) as i64;
+                let values = [Val::I32(granules as i32), Val::I64(template)];
+                Ok(vec![self.raw("tether_allocate_small", &values)?])
+            }
+            (Name::AllocateAligned, words) => self.one("tether_allocate_aligned", words),
+            (Name::Get, &[object, index]) => Ok(vec![self.get(object + index * 4)]),
+            (Name::Set, &[object, index, value]) => {
+                self.put(object + index * 4, value);
+                Ok(Vec::new())
+            }
+            (Name::WriteWords, [object, index, words @ ..]) => {
+                self.put_words(object + index * 4, words);
+                Ok(Vec::new())
+            }
+            (Name::ReadObjects, [most_words, objects @ ..]) => {
+                self.read_objects(*most_words, objects)
+            }
+            (Name::Collect, []) => self.none("tether_collect", &[]),
+            (Name::Push, words) => self.none("tether_push", words),
+            (Name::Pop, []) => self.one("tether_pop", &[]),
+            (Name::Depth, []) => {
+                let used = self.get(self.state + STACK_TOP) - self.get(self.state + STACK_BASE);
+                Ok(vec![used / 4])
+            }
+            (Name::Truncate, words) => self.none("tether_truncate", words),
+            (Name::EnterScope, []) => self.none("tether_enter_scope", &[]),
+            (Name::LeaveScope, words) => self.none("tether_leave_scope", words),
+            (Name::Pin, words) => self.none("tether_pin", words),
+            (Name::Unpin, words) => self.none("tether_unpin", words),
+            (Name::AddRoots, []) => {
+                self.none("tether_add_roots", &[RANGE, RANGE + RANGE_WORDS * 4])
+            }
+            (Name::RemoveRoots, []) => self.none("tether_remove_roots", &[RANGE]),
+            (Name::SetRange, &[index, word]) => {
+                self.put(RANGE + index * 4, word);
+                Ok(Vec::new())
+            }
+            (Name::Register, words) => self.none("tether_register", words),
+            (Name::Wrap, words) => self.one("tether_wrap", words),
+            (Name::HandleOf, &[wrapper]) => {
+                self.code("tether_handle_of", &[wrapper, SCRATCH])?;
+                Ok(self.get_words(SCRATCH, 2))
+            }
+            (Name::SetWeight, words) => self.none("tether_set_weight", words),
+            (Name::Dispose, words) => self.none("tether_dispose", words),
+            (Name::Drain, &[most]) => {
+                let count = self.value("tether_drain", &[SCRATCH, most.min(MOST_HANDLES)])?;
+                Ok(self.get_words(SCRATCH, count * 2))
+            }
+            (Name::Pending, []) => self.one("tether_pending", &[]),
+            (Name::Close, []) => {
+                // Its statistics are of no heap afterwards.
+                self.collections = self.collections();
+                self.none("tether_close", &[])
+            }
+            (Name::IsObject, words) => self.one("tether_is_object", words),
+            (Name::SizeOf, words) => self.one("tether_size_of", words),
+            (Name::Statistics, []) => self.statistics(),
+            (Name::Verify, []) => Ok(match self.value("tether_verify", &[SCRATCH])? {
+                0 => Vec::new(),
+                invariant => vec![invariant, self.get(SCRATCH)],
+            }),
+            _ => panic!("the core door has no {name:?} of {} words", words.len()),
+        }
+    }
+
+    fn collections(&mut self) -> u32 {
+        self.statistics().map_or(self.collections, |counts| counts[0])
+    }
+
+    fn range(&self) -> u32 {
+        RANGE
+    }
+
+    fn checks_access(&self) -> bool {
+        false
+    }
+
+    fn refuse_growths(&mut self, which: Range<u64>) {
+        self.store.data_mut().refuse = which;
+    }
+
+    fn growths(&mut self) -> u64 {
+        self.store.data().asked
+    }
+
+    fn refusals(&mut self) -> u64 {
+        self.store.data().refused
+    }
+}

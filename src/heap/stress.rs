@@ -1,0 +1,162 @@
+//! Stress modes: what a collection does besides, so that a missing root shows at once.
+//!
+//! An object that no root names dies at the next collection, and usually nobody notices
+//! until another object has its place. With *quarantine* none has, so the next operation
+//! on it answers `InvalidRef` and names it. With *poison* its words say that it is dead,
+//! to code that reads it by itself. With *verify* what still refers to it is found.
+//!
+//! Invariant: ranges of large objects in quarantine are taken from the supply, and counted
+//! here; each ends with two words, the end of the next and its own size.
+
+use super::Heap;
+use crate::config::StressModes;
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::metadata::{self, START};
+use crate::observer::Observer;
+use crate::units::{Reference, WORD_BYTES};
+use crate::verify::Violation;
+
+/// Bytes at a range's end: the end of the next range, and its own size.
+const LINK_BYTES: u32 = 2 * WORD_BYTES;
+
+/// What stress modes remember.
+#[derive(Debug)]
+pub(super) struct Stressed {
+    /// The end of the first range in quarantine, or 0.
+    first: u32,
+    bytes: u64,
+    /// Whether objects have wrapper bits and no entries yet.
+    bits_ahead: bool,
+    violation: Option<Violation>,
+}
+
+impl Stressed {
+    /// Nothing yet.
+    pub(super) const NONE: Stressed =
+        Stressed { first: 0, bytes: 0, bits_ahead: false, violation: None };
+
+    pub(super) fn set_bits_ahead(&mut self, ahead: bool) {
+        self.bits_ahead = ahead;
+    }
+
+    fn keep<M: Memory>(&mut self, memory: &mut M, range: u32, size_bytes: u32) {
+        let end = range + size_bytes;
+        memory.store_u32(end - LINK_BYTES, self.first);
+        memory.store_u32(end - WORD_BYTES, size_bytes);
+        self.first = end;
+        self.bytes += u64::from(size_bytes);
+    }
+
+    /// Calls `visit` with each range, beginning and size.
+    fn for_each<M: Memory>(&self, memory: &M, mut visit: impl FnMut(u32, u32)) {
+        let mut end = self.first;
+        while end != 0 {
+            let size_bytes = memory.load_u32(end - WORD_BYTES);
+            visit(end - size_bytes, size_bytes);
+            end = memory.load_u32(end - LINK_BYTES);
+        }
+    }
+
+    /// Gives all ranges back.
+    pub(super) fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        while self.first != 0 {
+            let end = self.first;
+            let size_bytes = supply.memory.load_u32(end - WORD_BYTES);
+            self.first = supply.memory.load_u32(end - LINK_BYTES);
+            supply.give_bytes(end - size_bytes, size_bytes);
+        }
+        self.bytes = 0;
+    }
+}
+
+impl<M: Memory, O: Observer> Heap<M, O> {
+    /// Chooses anew how often to collect, and what collections do besides.
+    pub fn set_stress(&mut self, every: u32, modes: StressModes) {
+        self.options.stress = every;
+        self.stress_left = every;
+        self.options.stress_modes = modes;
+    }
+
+    /// What was found first by verifying after a collection (`StressModes::verify`).
+    pub fn violation(&self) -> Option<Violation> {
+        self.stressed.violation
+    }
+
+    /// Whether an address lies in an object that the last collection found dead. Known
+    /// in quarantine only.
+    pub fn was_freed(&self, reference: Reference) -> bool {
+        let memory = &self.supply.memory;
+        let mut in_range = false;
+        self.stressed.for_each(memory, |range, size_bytes| {
+            in_range |= (range..range + size_bytes).contains(&reference);
+        });
+        let start = self.blocks.page_map().start(memory, reference);
+        in_range || start.is_some_and(|start| memory.load_u8(start) & self.live == 0)
+    }
+
+    pub(super) fn quarantined_bytes(&self) -> u64 {
+        self.stressed.bytes
+    }
+
+    /// After marking, before the sweep: what is about to be freed has the dead colour.
+    pub(super) fn stress_dead(&mut self) {
+        self.stressed.release(&mut self.supply);
+        let modes = self.options.stress_modes;
+        if modes.poison {
+            self.poison_dead();
+        }
+        if modes.quarantine {
+            self.blocks.begin_quarantine(&mut self.supply.memory);
+            let stressed = &mut self.stressed;
+            self.large.sweep_with(
+                &mut self.supply,
+                self.live,
+                &mut |supply, range, range_bytes| {
+                    stressed.keep(&mut supply.memory, range, range_bytes);
+                },
+            );
+        }
+    }
+
+    fn poison_dead(&mut self) {
+        let dead = START & !self.live;
+        let memory = &mut self.supply.memory;
+        for index in 0..self.blocks.count() {
+            let block = self.blocks.block(memory, index);
+            let end = metadata::metadata_end(block);
+            let mut at = metadata::find(memory, metadata::first_metadata(block), end, dead);
+            while at < end {
+                let size_bytes = metadata::object_size(memory, at);
+                poison(memory, metadata::granule_of(at), size_bytes);
+                at = metadata::find(memory, at + 1, end, dead);
+            }
+        }
+        for position in 0..self.large.count() {
+            if self.large.flags(memory, position) & dead != 0 {
+                let address = self.large.address(memory, position);
+                poison(memory, address, self.large.size(memory, position));
+            }
+        }
+    }
+
+    /// After a collection. Not while `register_many` has set wrapper bits ahead of their
+    /// entries, nor while a wrapper in flight has the slot that is kept free for it.
+    pub(super) fn stress_verify(&mut self) {
+        let is_full = self.roots.used() > self.options.root_capacity;
+        let is_between = self.stressed.bits_ahead || is_full;
+        if !self.options.stress_modes.verify || self.stressed.violation.is_some() || is_between {
+            return;
+        }
+        self.stressed.violation = self.verify();
+        if let Some(Violation { invariant, at }) = self.stressed.violation {
+            self.observer.broken(invariant as u32, at);
+        }
+    }
+}
+
+fn poison<M: Memory>(memory: &mut M, from: u32, size_bytes: u32) {
+    for at in (from..from + size_bytes).step_by(WORD_BYTES as usize) {
+        memory.store_u32(at, StressModes::POISON);
+    }
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask mutants`: cargo-mutants changes one thing at a time in the collector, and
+//! the native tests must see it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::process::{progress, run_visibly};
+use crate::tools::ensure_program;
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+Changes one thing at a time in the collector, and runs the native tests on each mutant.
+
+Usage: cargo xtask mutants [FILE...] [options]
+
+FILE is a file of src/, by default wrap_table.rs and roots.rs. A mutant takes about 15
+seconds. The list of those that survive is in target/mutants/mutants.out/missed.txt;
+docs/reliability.md says why some do.
+
+Options:
+      --list    only list the mutants
+  -h, --help    print this
+";
+
+const CARGO_MUTANTS: (&str, &str) = ("cargo-mutants", "27.1.0");
+
+/// Runs the command.
+pub fn command(mut parser: Parser) -> Result<ExitCode> {
+    let mut files = Vec::new();
+    let mut lists = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("list") => lists = true,
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Arg::Value(file) => files.push(file.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if files.is_empty() {
+        files = ["wrap_table.rs", "roots.rs"].map(str::to_owned).to_vec();
+    }
+    let workspace = Workspace::find();
+    let (name, version) = CARGO_MUTANTS;
+    let program = ensure_program(&workspace, name, version)?;
+    progress(&format!("mutating {}", files.join(", ")));
+    let mut mutants = std::process::Command::new(program);
+    mutants.args(["mutants", "--package", "tether-gc", "--features", "core", "--no-shuffle"]);
+    mutants.current_dir(workspace.root());
+    for file in files {
+        mutants.arg("--file").arg(format!("src/{file}"));
+    }
+    if lists {
+        mutants.arg("--list");
+    } else {
+        // The tests that make millions of objects see nothing that others do not.
+        mutants.args(["--timeout", "180", "--output"]).arg(workspace.target().join("mutants"));
+        mutants.args(["--", "--lib", "--test", "wrappers", "--test", "roots"]);
+        mutants.args(["--test", "objects", "--test", "model"]);
+    }
+    run_visibly(&mut mutants, "testing mutants")?;
+    Ok(ExitCode::SUCCESS)
+}
