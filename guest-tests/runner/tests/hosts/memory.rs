@@ -119,3 +119,46 @@ fn a_fresh_instance_is_small() {
     let taken = heap.statistics().heap_bytes;
     assert!(taken <= 1 << 20, "the first object takes {taken} bytes");
 }
+
+/// Lists of all sizes, in and out, one of them empty: in their order, so that a long one
+/// comes between short ones.
+const LIST_BYTES: [u32; 8] = [0, 1, 400_000, 7, 64, 300_000, 3, 100_001];
+
+#[test]
+fn lists_of_all_sizes_come_back_whole_and_their_memory_is_used_again() {
+    let mut heap = fresh();
+    let object = heap.allocate(LEAF, 400_000).unwrap();
+    heap.push(object).unwrap();
+    let round = |heap: &mut Heap, salt: u32| {
+        for count in LIST_BYTES {
+            let bytes: Vec<u8> = (0..count).map(|index| (index * 7 + salt) as u8).collect();
+            heap.write_bytes(object, 0, &bytes).unwrap();
+            assert_eq!(heap.read_bytes(object, 0, count).unwrap(), bytes);
+        }
+    };
+    round(&mut heap, 0);
+    // From here on there is no more memory, and none is needed.
+    heap.world().growth.grants = Some(0);
+    for salt in 1..200 {
+        round(&mut heap, salt);
+    }
+    assert_eq!(heap.world().growth.refused, 0);
+    heap.assert_sound();
+}
+
+#[test]
+fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes() {
+    let mut heap = fresh();
+    let object = heap.allocate(LEAF, 8 << 20).unwrap();
+    heap.push(object).unwrap();
+    heap.world().growth.grants = Some(0);
+    let error = heap.read_bytes(object, 0, 8 << 20).unwrap_err();
+    assert_eq!((error.code, error.value), (ErrorCode::OutOfMemory, 8 << 20));
+    // What was asked for in smaller lists comes, from the memory that lists have.
+    for part in 0..128 {
+        assert_eq!(heap.read_bytes(object, part << 16, 1 << 16).unwrap(), vec![0; 1 << 16]);
+    }
+    heap.assert_sound();
+    heap.world().growth.grants = None;
+    assert_eq!(heap.read_bytes(object, 0, 8 << 20).unwrap().len(), 8 << 20);
+}
