@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import sys
@@ -15,6 +16,8 @@ from tether_vera.runtime import RuntimeProblem
 from tether_vera.sexpr import SyntaxProblem
 from tether_vera.swap import Limits, SwapProblem
 
+#: After so long the tests are taken to hang: they take a minute or two.
+_TEST_SECONDS = 900
 _TESTS = Path(__file__).resolve().parent.parent / "tests"
 
 _USAGE = """\
@@ -162,6 +165,8 @@ def _test(words: list[str]) -> int:
         "names", nargs="*", metavar="NAMES", help="as test_swap, or test_swap.Class.test"
     )
     options = parser.parse_args(words)
+    # A heap that a fault has spoilt may have a program run for ever.
+    faulthandler.dump_traceback_later(_TEST_SECONDS, exit=True)
     sys.path.insert(0, str(_TESTS))
     loader = unittest.TestLoader()
     if options.names:
@@ -169,6 +174,7 @@ def _test(words: list[str]) -> int:
     else:
         suite = loader.discover(str(_TESTS))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
+    faulthandler.cancel_dump_traceback_later()
     # Nothing here is skipped; a test that was has not passed.
     passed = result.wasSuccessful() and result.testsRun and not result.skipped
     return 0 if passed else 1
