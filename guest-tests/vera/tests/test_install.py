@@ -145,6 +145,14 @@ class Command(unittest.TestCase):
         self.assertEqual((code, out.strip()), (0, str(3000 * 3001)))
         self.assertGreater(json.loads(err)["allocated_bytes"], 3000 * 24)
 
+    def test_a_full_shadow_stack_is_named(self) -> None:
+        path = str(_ROOT / "beyond/deep_list.vera")
+        code, _, err = self.run_command("run", path, "2000", "--shadow-stack-slots", "1000")
+        self.assertNotEqual(code, 0)
+        self.assertIn("note: on Tether the shadow stack had 1,000 slots", err)
+        code, _, err = self.run_command("run", path, "200", "--shadow-stack-slots", "1000")
+        self.assertEqual((code, err), (0, ""))
+
     def test_mistakes_are_named(self) -> None:
         path = str(_ROOT / "programs/list_sum.vera")
         for words, said in (
@@ -154,6 +162,7 @@ class Command(unittest.TestCase):
             (("run",), "file"),
             (("fly",), "there is no command `fly`"),
             (("bench", "--rows", "nothing such"), "no row"),
+            (("bench", str(_ROOT / "tether_vera/glue.wat")), "glue.wat, line 1"),
             (("prepare", str(_ROOT / "tether_vera/glue.wat"), "-o", "/dev/null"), "no module"),
         ):
             code, _, err = self.run_command(*words)
@@ -170,7 +179,10 @@ class Command(unittest.TestCase):
             self.assertGreater(row[collector]["peak_heap_bytes"], 0)
 
     def test_every_command_has_help(self) -> None:
-        for words in (["--help"], *([name, "--help"] for name in ("run", "bench", "test", "prepare"))):
+        for words in (
+            ["--help"],
+            *([name, "--help"] for name in ("run", "bench", "test", "prepare")),
+        ):
             code, out, _ = self.run_command(*words)
             self.assertEqual(code, 0)
             self.assertIn("sage: python -m tether_vera", out)

@@ -1,6 +1,8 @@
 """The parser of s-expressions, and what the swap takes out and puts in."""
 
+import re
 import unittest
+from pathlib import Path
 
 from tether_vera import runtime, sexpr, swap
 from tether_vera.swap import Limits, SwapProblem
@@ -47,7 +49,7 @@ class Forms(unittest.TestCase):
             ('(a "b', "line 1, column 4: a string is never closed"),
             ("(a\n(; b", "line 2, column 1: a block comment is never closed"),
         ):
-            with self.assertRaisesRegex(sexpr.SyntaxProblem, "^" + _literal(said) + "$"):
+            with self.assertRaisesRegex(sexpr.SyntaxProblem, "^" + re.escape(said) + "$"):
                 sexpr.parse(text)
 
     def test_strings_stand_for_bytes(self) -> None:
@@ -104,7 +106,7 @@ class Swap(unittest.TestCase):
     def test_large_and_unknown_sizes_are_calls(self) -> None:
         text = _PROGRAM.replace("i32.const 24 call", "i32.const 65 call")
         (main,) = [field for field in self.swapped(text) if field[1:2] == ["$:main"]]
-        self.assertEqual(main, [f for f in sexpr.parse(text)[0] if f[1:2] == ["$:main"]][0])
+        self.assertEqual(main, next(f for f in sexpr.parse(text)[0] if f[1:2] == ["$:main"]))
 
     def test_the_options_say_what_the_limits_are(self) -> None:
         limits = Limits(9, 1 << 20, 77, 5, 250, 3)
@@ -127,7 +129,7 @@ class Swap(unittest.TestCase):
         for before, after, said in (
             ('(export "vera.gc_sp")', "", "not \\$gc_sp as `gc_sp`"),
             ("local.get 0 call $alloc)", "call $sweep local.get 0)", r"\$:main uses it"),
-            ("i32.const 0) \"abc", "i32.const 1048570) \"abc", "ends at 1,048,577"),
+            ('i32.const 0) "abc', 'i32.const 1048570) "abc', "ends at 1,048,577"),
             ("(memory (export", "(start $:main) (memory (export", "start"),
         ):
             text = _PROGRAM.replace(before, after)
@@ -144,8 +146,6 @@ class Swap(unittest.TestCase):
 
 class Runtime(unittest.TestCase):
     def test_a_text_that_is_missing_says_what_makes_it(self) -> None:
-        from pathlib import Path
-
         with self.assertRaisesRegex(runtime.RuntimeProblem, "cargo xtask vera"):
             runtime.load(Path("no-such-runtime.wat"))
 
@@ -159,12 +159,6 @@ class Runtime(unittest.TestCase):
         self.assertEqual(len(defined), len(set(defined)))
         glue = {"$alloc", "$register_wrapper"}
         self.assertTrue(all(name.startswith("$tether.") for name in set(defined) - glue))
-
-
-def _literal(text: str) -> str:
-    import re
-
-    return re.escape(text)
 
 
 if __name__ == "__main__":

@@ -126,9 +126,7 @@ def _measure(
     return own, tether, outcomes
 
 
-def _sample(
-    row: Row, program: CompileResult, samples: Samples, limits: Limits | None
-) -> Outcome:
+def _sample(row: Row, program: CompileResult, samples: Samples, limits: Limits | None) -> Outcome:
     stack_bytes = host.DEEP_WASM_STACK_BYTES
     imports = _COUNTED_DECIMALS if row.counted_decimals else None
     if limits is None:
@@ -155,9 +153,7 @@ def _sample(
 
 def _text(width: int, row: Row, own: Samples, tether: Samples) -> str:
     ratio = "" if own.trap or tether.trap else f"{median(own.seconds) / median(tether.seconds):.1f}"
-    return _line(
-        width, row.name, _time(own), _time(tether), ratio, _size(own), _size(tether)
-    )
+    return _line(width, row.name, _time(own), _time(tether), ratio, _size(own), _size(tether))
 
 
 def _time(samples: Samples) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import sys
@@ -15,8 +16,9 @@ from tether_vera.runtime import RuntimeProblem
 from tether_vera.sexpr import SyntaxProblem
 from tether_vera.swap import Limits, SwapProblem
 
-_HERE = Path(__file__).resolve().parent
-_TESTS = _HERE.parent / "tests"
+#: After so long the tests are taken to hang: they take a minute or two.
+_TEST_SECONDS = 900
+_TESTS = Path(__file__).resolve().parent.parent / "tests"
 
 _USAGE = """\
 Runs Vera programs on Tether's collector, with Vera's own compiler and host.
@@ -43,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     command = _COMMANDS.get(words[0])
     if command is None:
-        print(f"error: there is no command `{words[0]}`: {', '.join(_COMMANDS)} are", file=sys.stderr)
+        print(
+            f"error: there is no command `{words[0]}`: {', '.join(_COMMANDS)} are", file=sys.stderr
+        )
         return 2
     try:
         return command(words[1:])
@@ -62,7 +66,9 @@ def _run(words: list[str]) -> int:
         description="Runs a Vera program on Tether, as `vera run` runs it on Vera's own collector.",
     )
     parser.add_argument("file", help="the program, a .vera file; - for standard input")
-    parser.add_argument("arguments", nargs="*", metavar="ARGS", help="what the function is called with")
+    parser.add_argument(
+        "arguments", nargs="*", metavar="ARGS", help="what the function is called with"
+    )
     parser.add_argument("--entry", metavar="NAME", help="the public function to call (main)")
     parser.add_argument("--own", action="store_true", help="on Vera's own collector")
     parser.add_argument("--json", action="store_true", help="Vera's report as JSON")
@@ -89,9 +95,21 @@ def _run(words: list[str]) -> int:
             fn_name=options.entry,
             raw_fn_args=options.arguments or None,
         )
+        if code and host.is_shadow_stack_full():
+            print(
+                f"note: on Tether the shadow stack had {limits.shadow_stack_slots:,} slots, all of "
+                "them in use; --shadow-stack-slots (of cargo xtask vera: --limit "
+                "shadow-stack-slots=N) sets how many there are",
+                file=sys.stderr,
+            )
         if options.statistics:
             figures = host.statistics()
-            print(json.dumps(figures) if figures else "no statistics: the program did not run on Tether", file=sys.stderr)
+            print(
+                json.dumps(figures)
+                if figures
+                else "no statistics: the program did not run on Tether",
+                file=sys.stderr,
+            )
         return code
 
     return host.with_deep_stack(run)
@@ -105,16 +123,21 @@ def _bench(words: list[str]) -> int:
         "Without a FILE the programs are those of the table in docs/guide/wat-compiler.md.",
     )
     parser.add_argument("file", nargs="?", help="a program of your own")
-    parser.add_argument("arguments", nargs="*", metavar="ARGS", help="what the function is called with")
+    parser.add_argument(
+        "arguments", nargs="*", metavar="ARGS", help="what the function is called with"
+    )
     parser.add_argument("--entry", metavar="NAME", help="the public function to call (main)")
     parser.add_argument("--rows", metavar="TEXT", help="only rows whose name holds this")
     parser.add_argument("--repeat", type=_positive, default=5, metavar="N", help="runs of each (5)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, with every sample")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, with every sample"
+    )
     _add_limits(parser)
     options = parser.parse_intermixed_args(words)
     limits = _limits(options)
 
     from tether_vera import bench
+    from tether_vera.compiled import CompileProblem
 
     rows = bench.ROWS
     if options.file:
@@ -125,7 +148,11 @@ def _bench(words: list[str]) -> int:
             names = ", ".join(row.name for row in bench.ROWS)
             print(f"error: no row's name holds `{options.rows}`: {names}", file=sys.stderr)
             return 2
-    return bench.run(rows, limits, options.repeat, options.json)
+    try:
+        return bench.run(rows, limits, options.repeat, options.json)
+    except CompileProblem as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def _test(words: list[str]) -> int:
@@ -134,8 +161,12 @@ def _test(words: list[str]) -> int:
         description="Runs the tests: the programs on both collectors, and on Tether while it "
         "collects at every allocation; what Vera's own cannot do; the swap itself.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAMES", help="as test_swap, or test_swap.Class.test")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAMES", help="as test_swap, or test_swap.Class.test"
+    )
     options = parser.parse_args(words)
+    # A heap that a fault has spoilt may have a program run for ever.
+    faulthandler.dump_traceback_later(_TEST_SECONDS, exit=True)
     sys.path.insert(0, str(_TESTS))
     loader = unittest.TestLoader()
     if options.names:
@@ -143,6 +174,7 @@ def _test(words: list[str]) -> int:
     else:
         suite = loader.discover(str(_TESTS))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
+    faulthandler.cancel_dump_traceback_later()
     # Nothing here is skipped; a test that was has not passed.
     passed = result.wasSuccessful() and result.testsRun and not result.skipped
     return 0 if passed else 1
@@ -153,7 +185,9 @@ def _prepare(words: list[str]) -> int:
         prog="python -m tether_vera prepare",
         description="Makes the text that stands beside each program from that of the core module.",
     )
-    parser.add_argument("core", type=Path, help="what `wasm-dis --all-features tether_gc.core.wasm` gives")
+    parser.add_argument(
+        "core", type=Path, help="what `wasm-dis --all-features tether_gc.core.wasm` gives"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", default=runtime.default_path(),
         help="where the result goes (where this package looks for it)",
@@ -182,8 +216,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         ("heap_bytes", "bytes that the collector may keep; 0 for what fits below 2 GiB"),
         ("wrap_entries", "handles that may be alive at once"),
         ("handle_floor", "registrations that start a collection"),
-        ("growth_percent", "how much the heap grows between collections, in percent of what is "
-         "live; 0 for the collector's own judgement"),
+        (
+            "growth_percent",
+            "how much the heap grows between collections, in percent of what is "
+            "live; 0 for the collector's own judgement",
+        ),
         ("stress", "collect at every so many allocations; 0 for never"),
     ):
         group.add_argument(

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import vera.codegen.api as vera_api
 from vera.checker import typecheck_with_artifacts
 from vera.cli import _load_and_parse
-from vera.codegen import CompileResult, compile as generate
+from vera.codegen import CompileResult
+from vera.codegen import compile as generate
+from vera.errors import VeraError
 from vera.resolver import ModuleResolver
+from vera.runtime.traps import WasmTrapError
 from vera.transform import transform
-
-import vera.codegen.api as vera_api
-
-
 
 
 class CompileProblem(ValueError):
@@ -38,8 +38,11 @@ class Outcome:
 
 def compile_file(path: Path) -> CompileResult:
     """What Vera makes of a file, before any swap."""
-    logical, source, tree = _load_and_parse(str(path))
-    ast = transform(tree)
+    try:
+        logical, source, tree = _load_and_parse(str(path))
+        ast = transform(tree)
+    except VeraError as error:
+        raise CompileProblem(error.diagnostic.format()) from error
     resolver = ModuleResolver(_root=logical.parent)
     resolved = resolver.resolve_imports(ast, logical)
     found, artifacts = typecheck_with_artifacts(
@@ -63,8 +66,6 @@ def execute(
     program: CompileResult, entry: str | None = None, arguments: list[str] | None = None
 ) -> Outcome:
     """Runs a function of a program, on whichever collector is installed."""
-    from vera.runtime.traps import WasmTrapError
-
     try:
         result = vera_api.execute(program, entry, raw_args=arguments or [], stdin="")
     except WasmTrapError as error:
@@ -77,5 +78,3 @@ def _refuse_errors(diagnostics: list[Any]) -> None:
     errors = [found.format() for found in diagnostics if found.severity == "error"]
     if errors:
         raise CompileProblem("\n".join(errors))
-
-

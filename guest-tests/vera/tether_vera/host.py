@@ -247,6 +247,19 @@ def with_deep_stack(work: Callable[[], _T]) -> _T:
     return result
 
 
+def is_shadow_stack_full() -> bool:
+    """Whether this thread's last execution, on Tether, ended with no slot left: then a
+    push was what trapped."""
+    execution = last_execution()
+    if not execution.swapped or execution.instance is None:
+        return False
+    exports = execution.instance.exports(execution.store)
+    top, limit = (
+        exports[f"vera.{name}"].value(execution.store) for name in ("gc_sp", "gc_stack_limit")
+    )
+    return top + 4 > limit
+
+
 #: Invariants of docs/core-abi.md that a program breaks without harm when words that
 #: are no references lie where references may: and in Vera's objects any may.
 _STRICTER_THAN_NEEDED = (4, 10)

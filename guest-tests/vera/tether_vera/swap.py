@@ -17,7 +17,8 @@ An allocation whose size is known is done in line, as docs/core-abi.md shows it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields as dataclass_fields
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 
 from tether_vera import sexpr
 from tether_vera.runtime import PROGRAM_BYTES, Runtime
@@ -255,9 +256,7 @@ class _Layout:
 
 def _data_end(field: Form) -> int:
     """Where an active data segment ends."""
-    at = next(
-        (i for i, item in enumerate(field) if head(item) in ("i32.const", "offset")), None
-    )
+    at = next((i for i, item in enumerate(field) if head(item) in ("i32.const", "offset")), None)
     if at is None:
         return 0
     offset = field[at] if field[at][0] == "i32.const" else field[at][1]
