@@ -454,7 +454,9 @@ impl<M: Memory> Marker<'_, M> {
             let memory = &self.supply.memory;
             let marked = self.large.flags(memory, position) & self.near.marked != 0;
             if marked && self.large.layout(memory, position) != LEAF {
-                self.push_rest(self.large.address(memory, position), 0);
+                // A second call of it besides `drain`'s keeps optimisers from inlining it
+                // there, where it takes registers from the loop.
+                self.trace_large_piece(self.large.address(memory, position), 0);
                 self.drain();
             }
         }

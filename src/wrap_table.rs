@@ -271,13 +271,20 @@ impl WrapTable {
         self.pending += before - self.entries.length();
     }
 
-    /// Takes one released handle out.
-    pub fn drain_one<M: Memory>(&mut self, memory: &M) -> Option<Handle> {
-        let pending = self.pending.checked_sub(1)?;
+    /// Takes as many released handles out as there is place for, and gives their number.
+    pub fn drain<M: Memory>(&mut self, memory: &M, into: &mut [Handle]) -> usize {
         self.note_peaks();
-        self.pending = pending;
-        self.drained += 1;
-        Some(handle_of(self.entries.record(memory, self.entries.length() + self.pending)))
+        let mut count = 0;
+        for place in into {
+            if self.pending == 0 {
+                break;
+            }
+            self.pending -= 1;
+            *place = handle_of(self.entries.record(memory, self.entries.length() + self.pending));
+            count += 1;
+        }
+        self.drained += count as u64;
+        count
     }
 
     /// Takes the last so many drained ones back, which still stand where they stood.

@@ -218,21 +218,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Takes one released handle out: drop the host's resource with it. Each is
     /// given once, in no particular order. Works on a closed heap too.
     pub fn drain_one(&mut self) -> Option<Handle> {
-        let handle = self.wrap_table.drain_one(&self.supply.memory);
-        if self.closed && handle.is_none() {
-            self.wrap_table.release_memory(&mut self.supply);
-        }
-        handle
+        let mut one = [Handle { kind: 0, handle: 0 }];
+        (self.drain(&mut one) > 0).then_some(one[0])
     }
 
     /// Takes at most `into.len()` released handles out, and gives their number.
     pub fn drain(&mut self, into: &mut [Handle]) -> usize {
-        let mut count = 0;
-        while count < into.len()
-            && let Some(handle) = self.drain_one()
-        {
-            into[count] = handle;
-            count += 1;
+        let count = self.wrap_table.drain(&self.supply.memory, into);
+        if self.closed && count < into.len() {
+            self.wrap_table.release_memory(&mut self.supply);
         }
         count
     }
