@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser};
 use crate::process::{cargo, progress, run_visibly};
 use crate::run::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
-use crate::{bench, build, check, miri, mutations, npm};
+use crate::{bench, build, check, mutations, npm};
 
 const HELP: &str = "\
 Checks the sources, builds what is missing, and runs every test.
@@ -23,8 +23,7 @@ In this order:
   4. the tests of the build tools, the ledger and the collector, natively, and random
      programs against the model
   5. the tests on the hosts, wasmtime and both versions of jco
-  6. cargo xtask miri
-  7. cargo xtask bench --quick: every peer runs, and all checksums agree
+  6. cargo xtask bench --quick: every peer runs, and all checksums agree
 
 The first time takes about 25 minutes on two cores, later ones a few.
 
@@ -72,7 +71,6 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
             &format!("testing {package}"),
         )?;
     }
-    miri::all(&workspace)?;
     progress("running the benchmark at small sizes");
     bench::command(Parser::from_args(["--quick", "--no-build"]))
 }
