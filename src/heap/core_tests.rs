@@ -103,6 +103,7 @@ fn scopes_take_slots_from_the_end_of_the_stack_and_shut_the_window() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn what_is_bumped_in_the_window_is_an_object() {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     heap.allocate(LEAF, 8).unwrap();
@@ -136,6 +137,7 @@ fn what_is_bumped_in_the_window_is_an_object() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn a_window_that_was_spoilt_is_given_up_until_the_next_collection() {
     let spoilt: [fn(Window) -> (u32, u32); 7] = [
         |window| (window.cursor - 8, window.end),
@@ -172,6 +174,7 @@ fn a_window_that_was_spoilt_is_given_up_until_the_next_collection() {
 /// Leaves come from the end of the hole, which is not zeroed; what is bumped behind them
 /// must be zero all the same, and neither may reach the other.
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn leaves_from_the_end_and_objects_from_the_front_share_a_hole() {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     let pair = heap.define_layout(Words::new(2, 0b01), Words::NONE).unwrap();
@@ -328,6 +331,7 @@ fn a_weight_that_grows_is_a_reason_to_collect_and_one_that_shrinks_is_none() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn aligned_objects_are_aligned_and_others_lie_around_them() {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     let mut objects = Vec::new();

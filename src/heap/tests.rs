@@ -84,6 +84,7 @@ fn a_full_shadow_stack_is_no_reason_for_register_to_fail() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn sweeping_waits_until_allocation_needs_it() {
     let mut heap = heap();
     let keep: Vec<_> = (0..40)
@@ -124,6 +125,7 @@ fn a_dead_object_that_is_not_swept_yet_is_no_object() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn empty_blocks_become_large_objects_and_the_reverse() {
     let options = Options { heap_limit_bytes: 8 << 20, ..Options::DEFAULT };
     let mut heap = heap_with(options);
@@ -142,6 +144,7 @@ fn empty_blocks_become_large_objects_and_the_reverse() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn blocks_that_are_empty_after_a_collection_go_back() {
     let mut heap = heap();
     for _ in 0..3 << 20 >> 6 {
@@ -155,6 +158,7 @@ fn blocks_that_are_empty_after_a_collection_go_back() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn small_objects_fill_the_holes_between_live_ones() {
     let mut heap = heap();
     let mut live = 0;

@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser};
 use crate::process::{cargo, progress, run_visibly};
 use crate::run::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
-use crate::{bench, build, check, miri, mutations, npm, vera};
+use crate::{bench, build, check, mutations, npm, vera};
 
 const HELP: &str = "\
 Checks the sources, builds what is missing, and runs every test.
@@ -24,8 +24,7 @@ In this order:
      programs against the model
   5. the tests on the hosts, wasmtime and both versions of jco
   6. cargo xtask vera --test: Vera programs, on their own collector and on this one
-  7. cargo xtask miri
-  8. cargo xtask bench --quick: every peer runs, and all checksums agree
+  7. cargo xtask bench --quick: every peer runs, and all checksums agree
 
 The first time takes about 25 minutes on two cores, later ones a few.
 
@@ -74,7 +73,6 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
         )?;
     }
     vera::test(&workspace)?;
-    miri::all(&workspace)?;
     progress("running the benchmark at small sizes");
     bench::command(Parser::from_args(["--quick", "--no-build"]))
 }

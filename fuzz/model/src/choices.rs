@@ -30,8 +30,8 @@ impl Choices<'_> {
             _ if limit <= 1 => 0,
             Choices::Bytes(bytes) => {
                 let wide = match limit {
-                    ..=0x100 => take(bytes, 1),
-                    ..=0x1_0000 => take(bytes, 2),
+                    0..=0x100 => take(bytes, 1),
+                    0x101..=0x1_0000 => take(bytes, 2),
                     _ => take(bytes, 4),
                 };
                 wide % limit

@@ -81,7 +81,6 @@ impl Setup {
             } else {
                 StressModes::NONE
             },
-            ..Options::DEFAULT
         };
         Setup {
             options,

@@ -210,7 +210,8 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
         (Name::AddRoots, []) => nothing(heap.add_roots(range, range + RANGE_WORDS * 4)?),
         (Name::RemoveRoots, []) => nothing(heap.remove_roots(range)?),
         (Name::SetRange, &[index, word]) => {
-            nothing(heap.memory_mut().store_u32(range + index * 4, word))
+            heap.memory_mut().store_u32(range + index * 4, word);
+            Vec::new()
         }
         (Name::Register, &[wrapper, kind, handle, weight]) => {
             nothing(heap.register(wrapper, kind, handle, weight)?)

@@ -29,7 +29,7 @@ fn quarantine_names_the_object_that_no_root_kept(host: Host) {
     for modes in [QUARANTINE, QUARANTINE | POISON] {
         let named = add_up(host, 1, modes);
         let object = named["error"].as_u64().unwrap_or_else(|| panic!("no error: {named}"));
-        assert!(object > 0 && object % 8 == 0, "{named}");
+        assert!(object > 0 && object.is_multiple_of(8), "{named}");
     }
 }
 
