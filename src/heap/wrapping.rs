@@ -168,7 +168,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Describes the granule at `wrapper`, which is free and in the window, as a
     /// wrapper, and registers it. [`is_ready_to_wrap`](Self::is_ready_to_wrap) was true.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wrap_in_window(&mut self, registration: Registration) {
         let Registration { wrapper, kind, handle, .. } = registration;
         let memory = &mut self.supply.memory;
@@ -309,12 +309,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Adds the entry of an object that has its wrapper bit already.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_entry(&mut self, registration: Registration) {
+        let Registration { wrapper, kind, handle, weight_bytes } = registration;
+        self.push_words(wrapper, kind, handle, weight_bytes);
+    }
+
+    // Words, and not a record by its address: what was just stored there word by word is
+    // slow to load by twos.
+    #[inline(never)]
+    fn push_words(&mut self, wrapper: Reference, kind: u32, handle: u32, weight_bytes: u32) {
+        let registration = Registration { wrapper, kind, handle, weight_bytes };
         self.wrap_table.push(&mut self.supply.memory, registration);
         self.handles_left = self.handles_left.saturating_sub(1);
-        let weight_bytes = u64::from(registration.weight_bytes);
-        self.weight_left = self.weight_left.saturating_sub(weight_bytes);
+        self.weight_left = self.weight_left.saturating_sub(u64::from(weight_bytes));
     }
 
     /// Sets the wrapper bits of all, or of none where one has it already. Gives
