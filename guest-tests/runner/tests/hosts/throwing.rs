@@ -1,6 +1,5 @@
 //! A `release` that fails: the contract forbids it, and this is what each host does then.
-//! Whatever was handed out never comes again; docs/core-abi.md and `wit/worlds.wit` state
-//! what is lost.
+//! Whatever was handed out never comes again; docs/reliability.md states what is lost.
 
 use std::collections::HashMap;
 
