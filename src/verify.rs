@@ -76,7 +76,8 @@ pub struct Verifier<'a, M> {
 }
 
 impl<M: Memory> Verifier<'_, M> {
-    /// The first invariant that does not hold.
+    /// The first invariant that does not hold; one that a program's own words can break,
+    /// only where no other does.
     pub fn violation(&self) -> Option<Violation> {
         self.expect_none(self.blocks.inconsistency(self.memory), Invariant::BlockMap);
         self.expect_none(self.large.inconsistency(self.memory), Invariant::LargeTable);
@@ -95,10 +96,16 @@ impl<M: Memory> Verifier<'_, M> {
         self.first.get()
     }
 
-    /// Notes a violation, unless one was noted before.
+    /// Notes a violation, unless one was noted before that is no less grave.
     #[inline(never)]
     fn expect(&self, holds: bool, invariant: Invariant, at: u32) {
-        if !holds && self.first.get().is_none() {
+        // Compiled code may store any word where a reference or a root can be.
+        let is_mild = |of| matches!(of, Invariant::References | Invariant::Roots);
+        let is_worse = match self.first.get() {
+            None => true,
+            Some(noted) => is_mild(noted.invariant) && !is_mild(invariant),
+        };
+        if !holds && is_worse {
             self.first.set(Some(Violation { invariant, at }));
         }
     }

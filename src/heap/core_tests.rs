@@ -16,7 +16,9 @@ fn heap_with_stack() -> (Heap<ModelMemory>, u32) {
     let mut memory = ModelMemory::new();
     let base = memory.take_pages(1).unwrap();
     let options = Options { root_capacity: CAPACITY, ..Options::DEFAULT };
-    (Heap::with_stack_at(memory, options, Silent, base).unwrap(), base)
+    let mut heap = Heap::unstarted(memory, Silent);
+    heap.start(options, Roots::in_place(CAPACITY, base)).unwrap();
+    (heap, base)
 }
 
 /// Adopts the window as it is, but for the top of the stack.

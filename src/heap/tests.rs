@@ -306,6 +306,14 @@ fn the_verifier_sees_memory_that_is_not_accounted_for() {
 }
 
 #[test]
+fn the_verifier_sees_what_stands_behind_a_reference_to_no_object() {
+    let (mut heap, objects) = busy_heap();
+    heap.supply.memory.store_u32(objects[9], objects[8] + 4);
+    heap.wrap_table.dispose(&mut heap.supply, objects[3]);
+    assert_eq!(broken(&heap), Some(Invariant::WrapTable));
+}
+
+#[test]
 fn the_verifier_sees_a_root_that_is_no_object() {
     let (mut heap, objects) = busy_heap();
     heap.roots.set(&mut heap.supply.memory, 0, objects[0] + 8).unwrap();

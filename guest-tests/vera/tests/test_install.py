@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import os
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 import vera.codegen.api as vera_api
@@ -99,6 +101,24 @@ class Install(unittest.TestCase):
         outcome = compiled.execute(self.program, "many", ["5000"])
         self.assertEqual((outcome.trap, outcome.message), ("heap_exhausted", "Heap exhausted"))
 
+    def test_eager_collection_is_as_on_veras_own(self) -> None:
+        with unittest.mock.patch.dict(os.environ, VERA_EAGER_GC="1"):
+            tether_vera.install()
+            outcome = compiled.execute(self.program, "many", ["100"])
+        self.assertIsNone(outcome.trap, outcome.message)
+        self.assertGreater(host.statistics()["collections"], 100)
+
+    def test_a_spoilt_heap_is_seen(self) -> None:
+        tether_vera.install()
+        compiled.execute(self.program, "many", ["100"])
+        self.assertEqual(host.verify(), 0)
+        low = host.last_execution()
+        exports = low.instance.exports(low.store)
+        # The metadata's own metadata, at the beginning of the block of an object.
+        object = exports["vera.alloc"](low.store, 16)
+        exports["vera.memory"].write(low.store, b"\x10", object & ~0xFFFF)
+        self.assertEqual(host.verify(), 2)
+
     def test_the_shadow_stack_ends_where_it_is_said_to(self) -> None:
         tether_vera.install(Limits(shadow_stack_slots=100))
         self.assertIsNone(compiled.execute(self.program, "many", ["20"]).trap)
@@ -145,11 +165,20 @@ class Command(unittest.TestCase):
         self.assertEqual((code, out.strip()), (0, str(3000 * 3001)))
         self.assertGreater(json.loads(err)["allocated_bytes"], 3000 * 24)
 
-    def test_a_full_shadow_stack_is_named(self) -> None:
+    def test_the_limit_that_was_reached_is_named(self) -> None:
+        for program, argument, limit in (
+            ("deep_list", 2_000, "shadow-stack-slots"),
+            ("decimals_live", 2_000, "wrap-entries"),
+            ("deep_list", 100_000, "heap-bytes"),
+        ):
+            path = str(_ROOT / f"beyond/{program}.vera")
+            value = {"heap-bytes": 1 << 20}.get(limit, 1_000)
+            code, _, err = self.run_command("run", path, str(argument), f"--{limit}", str(value))
+            self.assertNotEqual(code, 0, limit)
+            self.assertIn(f"note: on Tether the limit that was reached is {limit}, {value:,}", err)
+
+    def test_a_shadow_stack_that_suffices_is_not_named(self) -> None:
         path = str(_ROOT / "beyond/deep_list.vera")
-        code, _, err = self.run_command("run", path, "2000", "--shadow-stack-slots", "1000")
-        self.assertNotEqual(code, 0)
-        self.assertIn("note: on Tether the shadow stack had 1,000 slots", err)
         code, _, err = self.run_command("run", path, "200", "--shadow-stack-slots", "1000")
         self.assertEqual((code, err), (0, ""))
 
@@ -158,7 +187,9 @@ class Command(unittest.TestCase):
         for words, said in (
             (("run", "no-such.vera"), "no-such.vera"),
             (("run", path, "--entry", "absent"), "absent"),
-            (("run", path, "--shadow-stack-slots", "0"), "shadow_stack_slots is 0"),
+            (("run", path, "--shadow-stack-slots", "0"), "shadow-stack-slots is 0"),
+            (("run", path, "--heap-bytes", "1000"), "heap-bytes is 1,000"),
+            (("bench", path, "--entry", "absent"), "absent"),
             (("run",), "file"),
             (("fly",), "there is no command `fly`"),
             (("bench", "--rows", "nothing such"), "no row"),

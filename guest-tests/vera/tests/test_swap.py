@@ -140,7 +140,7 @@ class Swap(unittest.TestCase):
     def test_limits_out_of_range_are_refused(self) -> None:
         for wrong in ({"shadow_stack_slots": 0}, {"heap_bytes": 1 << 31}, {"stress": -1}):
             (name,) = wrong
-            with self.assertRaisesRegex(SwapProblem, name):
+            with self.assertRaisesRegex(SwapProblem, name.replace("_", "-")):
                 Limits(**wrong)
 
 

@@ -103,6 +103,9 @@ def _run(rows: list[Row], limits: Limits, repeat: int, as_json: bool) -> int:
         if len(values) > 1:
             disagree = True
             print(f"error: {row.name}: the results differ: {values}", file=sys.stderr)
+        if tether.trap and not own.trap:
+            disagree = True
+            print(f"error: {row.name}: only Tether traps: {tether.trap}", file=sys.stderr)
         report.append({"name": row.name, "vera": own.to_json(), "tether": tether.to_json()})
         if not as_json:
             print(_text(width, row, own, tether), flush=True)

@@ -95,11 +95,12 @@ def _run(words: list[str]) -> int:
             fn_name=options.entry,
             raw_fn_args=options.arguments or None,
         )
-        if code and host.is_shadow_stack_full():
+        reached = host.limit_reached(limits) if code else None
+        if reached:
+            name, value = reached
             print(
-                f"note: on Tether the shadow stack had {limits.shadow_stack_slots:,} slots, all of "
-                "them in use; --shadow-stack-slots (of cargo xtask vera: --limit "
-                "shadow-stack-slots=N) sets how many there are",
+                f"note: on Tether the limit that was reached is {name}, {value:,}; --{name} "
+                f"(of cargo xtask vera: --limit {name}=N) sets it",
                 file=sys.stderr,
             )
         if options.statistics:
@@ -150,7 +151,7 @@ def _bench(words: list[str]) -> int:
             return 2
     try:
         return bench.run(rows, limits, options.repeat, options.json)
-    except CompileProblem as error:
+    except (CompileProblem, RuntimeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

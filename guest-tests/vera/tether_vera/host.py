@@ -15,12 +15,13 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import vera.codegen.api as vera_api
 import wasmtime
+from vera.envflags import flag_enabled
 from wasmtime._bindings import wasmtime_config_async_stack_size_set
 
 from tether_vera import runtime as runtimes
@@ -141,7 +142,7 @@ class _Swapping:
         begin = time.process_time()
         if isinstance(code, str):
             if self._limits is not None:
-                swapped = swap(code, self._runtime, self._limits, _exhausted())
+                swapped = swap(code, self._runtime, self._eager(), _exhausted())
                 execution.swapped = swapped is not None
                 code = swapped or code
             code = wasmtime.wat2wasm(code)
@@ -151,6 +152,12 @@ class _Swapping:
         module = wasmtime.Module(engine, execution.wasm)
         execution.compile_seconds = time.process_time() - begin
         return module
+
+    def _eager(self) -> Limits:
+        """Where Vera's own collector would collect at every allocation, so does Tether."""
+        if flag_enabled("VERA_EAGER_GC") and self._limits.stress == 0:
+            return replace(self._limits, stress=1)
+        return self._limits
 
     def Linker(self, engine: wasmtime.Engine) -> wasmtime.Linker:
         return _Linker(engine, self._imports)
@@ -214,8 +221,8 @@ def statistics() -> dict[str, int] | None:
         return None
     store, exports = execution.store, execution.instance.exports(execution.store)
     form = struct.Struct("<" + "".join(letter for _, letter in _STATISTICS))
-    # The slots behind those in use are free.
-    into = exports["vera.gc_sp"].value(store)
+    # Behind the stack and the word that the collector wants there.
+    into = exports["vera.gc_stack_limit"].value(store) + 8
     error = exports["tether.read_statistics"](store, into)
     if error:
         raise RuntimeError(f"the collector cannot give its statistics: error {error}")
@@ -247,21 +254,33 @@ def with_deep_stack(work: Callable[[], _T]) -> _T:
     return result
 
 
-def is_shadow_stack_full() -> bool:
-    """Whether this thread's last execution, on Tether, ended with no slot left: then a
-    push was what trapped."""
+def limit_reached(limits: Limits) -> tuple[str, int] | None:
+    """Which limit this thread's last execution, on Tether, came to the end of, as the
+    command line names it, and its value; none where it did not, or ended otherwise."""
     execution = last_execution()
     if not execution.swapped or execution.instance is None:
-        return False
+        return None
     exports = execution.instance.exports(execution.store)
     top, limit = (
         exports[f"vera.{name}"].value(execution.store) for name in ("gc_sp", "gc_stack_limit")
     )
-    return top + 4 > limit
+    if top + 4 > limit:
+        return "shadow-stack-slots", limits.shadow_stack_slots
+    try:
+        figures = statistics()
+    except RuntimeError:
+        return None
+    if figures["wrappers_live"] >= limits.wrap_entries:
+        return "wrap-entries", limits.wrap_entries
+    # What was asked for last did not fit, and nobody knows how much that was.
+    if 0 < limits.heap_bytes < 2 * figures["heap_bytes"]:
+        return "heap-bytes", limits.heap_bytes
+    return None
 
 
-#: Invariants of docs/core-abi.md that a program breaks without harm when words that
-#: are no references lie where references may: and in Vera's objects any may.
+#: Invariants of ARCHITECTURE.md that a program breaks without harm when words that
+#: are no references lie where references may: and in Vera's objects any may. The
+#: collector names them only where no other is broken.
 _STRICTER_THAN_NEEDED = (4, 10)
 
 
@@ -269,5 +288,7 @@ def verify() -> int:
     """What `tether_verify` says of the heap of this thread's last execution: 0 where it
     is sound, or the number of the invariant that does not hold."""
     execution = last_execution()
+    if not execution.swapped or execution.instance is None:
+        raise RuntimeError("the last program did not run on Tether: there is nothing to verify")
     broken = execution.instance.exports(execution.store)["tether.verify"](execution.store, 0)
     return 0 if broken in _STRICTER_THAN_NEEDED else broken

@@ -30,6 +30,8 @@ _ADDRESS_PAGES = 1 << 15
 #: The largest object that a template describes.
 _SMALL_BYTES = 64
 _WORD_BYTES = 4
+#: Behind the shadow stack and its spare word: where the runner has the statistics written.
+_SCRATCH_BYTES = 128
 #: Entries of the wrap table at the start, where it may have as many.
 _FIRST_ENTRIES = 4096
 
@@ -60,10 +62,11 @@ class Limits:
     #: Entries to which the wrap table may grow; Vera's has 4,096.
     wrap_entries: int = 1 << 26
     #: Registrations after a collection before they start the next.
-    handle_floor: int = 4096
+    handle_floor: int = 1024
     #: How much the heap may grow between collections, in percent of what is live: more is
-    #: faster and takes more memory; 0 for the collector's own judgement.
-    growth_percent: int = 0
+    #: faster and takes more memory; 0 for the collector's own judgement. Vera's own heap
+    #: reaches further with much live.
+    growth_percent: int = 300
     #: Collect at every so many allocations, to find missing roots; 0 for never.
     stress: int = 0
 
@@ -72,7 +75,23 @@ class Limits:
             least, most = _RANGES[field.name]
             value = getattr(self, field.name)
             if not least <= value <= most:
-                raise SwapProblem(f"{field.name} is {value:,}, and must be {least:,} to {most:,}")
+                raise SwapProblem(
+                    f"{_spelled(field.name)} is {value:,}, and must be {least:,} to {most:,}"
+                )
+        if 0 < self.heap_bytes < _LEAST_HEAP_BYTES:
+            raise SwapProblem(
+                f"heap-bytes is {self.heap_bytes:,}, and must be {_LEAST_HEAP_BYTES:,} or more: "
+                "the collector's own tables need some of it"
+            )
+
+
+#: A first block, and what the collector keeps beside it.
+_LEAST_HEAP_BYTES = 1 << 18
+
+
+def _spelled(name: str) -> str:
+    """A limit as the command line has it."""
+    return name.replace("_", "-")
 
 
 _RANGES = {
@@ -129,14 +148,13 @@ def swap(wat: str, runtime: Runtime, limits: Limits, exhausted: list[Atom]) -> s
 
 
 def _exported(fields: list[Form], name: str) -> Atom | None:
-    """What the module exports under one of the host's names, with Vera's prefix or,
-    as Vera 0.1 has them, without."""
-    for spelled in (f'"vera.{name}"', f'"{name}"'):
-        for field in fields:
-            if head(field) == "export" and field[1] == spelled:
-                return field[2][1]
-            if ["export", spelled] in field[1:4] and isinstance(field[1], str):
-                return field[1]
+    """What the module exports under one of the host's names."""
+    spelled = f'"vera.{name}"'
+    for field in fields:
+        if head(field) == "export" and field[1] == spelled:
+            return field[2][1]
+        if ["export", spelled] in field[1:4] and isinstance(field[1], str):
+            return field[1]
     return None
 
 
@@ -210,7 +228,8 @@ class _Layout:
         base = runtime.first_pages * _PAGE_BYTES
         stack_bytes = _WORD_BYTES * limits.shadow_stack_slots
         # The collector wants a word more than there are slots.
-        stack_pages = -(-(stack_bytes + _WORD_BYTES) // _PAGE_BYTES)
+        behind = _WORD_BYTES + _SCRATCH_BYTES
+        stack_pages = -(-(stack_bytes + behind) // _PAGE_BYTES)
         return _Layout(data_end, base, base + stack_bytes, runtime.first_pages + stack_pages)
 
     def moved(self, field: Form) -> Form:
