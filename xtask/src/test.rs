@@ -26,7 +26,7 @@ In this order:
   6. cargo xtask vera --test: Vera programs, on their own collector and on this one
   7. cargo xtask bench --quick: every peer runs, and all checksums agree
 
-The first time takes about 25 minutes on two cores, later ones a few.
+The first time takes about 35 minutes on two cores, later ones some ten.
 
 Options:
   -h, --help    print this
