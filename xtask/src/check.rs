@@ -3,8 +3,9 @@
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 
+use crate::help;
 use crate::process::{cargo, progress, run};
 use crate::workspace::Workspace;
 use crate::{build, layers, tidy};
@@ -25,15 +26,9 @@ Options:
 ";
 
 /// Runs the command.
-pub fn command(mut parser: Parser) -> Result<ExitCode> {
-    if let Some(arg) = parser.next()? {
-        return match arg {
-            Arg::Long("help") | Arg::Short('h') => {
-                print!("{HELP}");
-                Ok(ExitCode::SUCCESS)
-            }
-            other => Err(other.unexpected().into()),
-        };
+pub fn command(parser: Parser) -> Result<ExitCode> {
+    if help::is_all_that_is_asked(parser, HELP)? {
+        return Ok(ExitCode::SUCCESS);
     }
     all(&Workspace::find())?;
     progress("all checks passed");

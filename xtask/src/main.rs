@@ -16,6 +16,7 @@ mod check;
 mod debian;
 mod fuzz;
 mod guests;
+mod help;
 mod layers;
 mod link;
 mod miri;

@@ -4,8 +4,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 
+use crate::help;
 use crate::process::{progress, run_visibly};
 use crate::tools::{ensure_nightly, nightly};
 use crate::workspace::Workspace;
@@ -24,15 +25,9 @@ Options:
 ";
 
 /// Runs the command.
-pub fn command(mut parser: Parser) -> Result<ExitCode> {
-    if let Some(arg) = parser.next()? {
-        return match arg {
-            Arg::Long("help") | Arg::Short('h') => {
-                print!("{HELP}");
-                Ok(ExitCode::SUCCESS)
-            }
-            other => Err(other.unexpected().into()),
-        };
+pub fn command(parser: Parser) -> Result<ExitCode> {
+    if help::is_all_that_is_asked(parser, HELP)? {
+        return Ok(ExitCode::SUCCESS);
     }
     all(&Workspace::find())?;
     Ok(ExitCode::SUCCESS)

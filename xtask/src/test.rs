@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 
+use crate::help;
 use crate::process::{cargo, progress, run_visibly};
 use crate::run::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
@@ -33,15 +34,9 @@ Options:
 ";
 
 /// Runs the command.
-pub fn command(mut parser: Parser) -> Result<ExitCode> {
-    if let Some(arg) = parser.next()? {
-        return match arg {
-            Arg::Long("help") | Arg::Short('h') => {
-                print!("{HELP}");
-                Ok(ExitCode::SUCCESS)
-            }
-            other => Err(other.unexpected().into()),
-        };
+pub fn command(parser: Parser) -> Result<ExitCode> {
+    if help::is_all_that_is_asked(parser, HELP)? {
+        return Ok(ExitCode::SUCCESS);
     }
     let workspace = Workspace::find();
     announce_first_build(&workspace, "about 25 minutes");
