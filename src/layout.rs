@@ -118,7 +118,7 @@ impl Shape {
 
     /// Whether the word at `index` is a reference slot.
     #[inline]
-    pub fn is_reference(self, index: u32) -> bool {
+    pub fn is_reference(&self, index: u32) -> bool {
         if index < self.fixed_words {
             return self.fixed >> index & 1 != 0;
         }

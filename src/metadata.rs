@@ -24,9 +24,7 @@
 //! There is no pinned bit: objects do not move, so a pin is only a root.
 
 use crate::memory::Memory;
-use crate::units::{
-    BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, GRANULE_WORDS, METADATA_GRANULES,
-};
+use crate::units::{BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, METADATA_GRANULES};
 
 /// Both colours: where either is set, an object starts.
 pub const START: u8 = COLOUR_A | COLOUR_B;
@@ -78,13 +76,6 @@ const TEMPLATE_REFERENCES: u64 = (REFERENCE_0 | REFERENCE_1) as u64 * EVERY_BYTE
 #[inline(always)]
 pub const fn count_references(template: u64) -> u32 {
     (template & TEMPLATE_REFERENCES).count_ones()
-}
-
-/// Whether a template says that a word is a reference.
-#[inline(always)]
-pub const fn is_reference(template: u64, word: u32) -> bool {
-    let (granule, in_granule) = (word / GRANULE_WORDS, word % GRANULE_WORDS);
-    template >> (granule * 8 + in_granule + REFERENCE_SHIFT) & 1 != 0
 }
 
 /// The reference bits of a template, one for each word.
@@ -165,12 +156,21 @@ pub fn find<M: Memory>(memory: &M, from: u32, end: u32, bits: u8) -> u32 {
     let mut found = memory.load_u64(at) & mask & (u64::MAX << ((from & 7) * 8));
     while found == 0 {
         at += 8;
+        while at + 32 <= end && four_words(memory, at) & mask == 0 {
+            at += 32;
+        }
         if at >= end {
             return end;
         }
         found = memory.load_u64(at) & mask;
     }
     (at + found.trailing_zeros() / 8).min(end)
+}
+
+#[inline(always)]
+fn four_words<M: Memory>(memory: &M, at: u32) -> u64 {
+    let pair = |at| memory.load_u64(at) | memory.load_u64(at + 8);
+    pair(at) | pair(at + 16)
 }
 
 /// Where the run of adjoining objects of one colour that begins at `from` ends:
@@ -186,6 +186,12 @@ pub fn end_of_run<M: Memory>(memory: &M, from: u32, end: u32, colour: u8) -> u32
     let mut carry = 0;
     while at < end {
         let word = memory.load_u64(at);
+        if word | carry == 0 {
+            // Deep inside an object without references: on to its last granule.
+            at = find(memory, at, end, END) & !7;
+            mask = u64::MAX;
+            continue;
+        }
         let last = word >> ends & EVERY_BYTE & mask;
         let free = (last << 8 | carry) & !(word >> starts & EVERY_BYTE);
         if free != 0 {

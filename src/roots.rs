@@ -35,6 +35,38 @@ pub struct Roots {
     peak: u32,
 }
 
+/// The roots as a loop has them that pushes and pops many: addresses, by value.
+#[derive(Clone, Copy, Debug)]
+pub struct Operands {
+    base: u32,
+    top: u32,
+    end: u32,
+    peak: u32,
+}
+
+impl Operands {
+    /// Whether so many can be popped, and then one pushed.
+    #[inline(always)]
+    pub fn can_replace(self, count: u32) -> bool {
+        count * WORD_BYTES <= self.top - self.base && self.top < self.end
+    }
+
+    /// Pops so many, which are there. Gives the address of the first of them.
+    #[inline(always)]
+    pub fn pop(&mut self, count: u32) -> u32 {
+        self.peak = self.peak.max(self.top);
+        self.top -= count * WORD_BYTES;
+        self.top
+    }
+
+    /// Pushes one, for which there is room.
+    #[inline(always)]
+    pub fn push<M: Memory>(&mut self, memory: &mut M, object: Reference) {
+        memory.store_u32(self.top, object);
+        self.top += WORD_BYTES;
+    }
+}
+
 impl Roots {
     /// A shadow stack of `capacity` slots, which has no memory yet.
     pub const fn new(capacity: u32) -> Self {
@@ -164,6 +196,22 @@ impl Roots {
         }
         self.top = depth;
         Ok(())
+    }
+
+    /// The roots as operands.
+    #[inline(always)]
+    pub fn operands(&self) -> Operands {
+        let slot = |index| self.slots.address + index * WORD_BYTES;
+        let top = slot(self.top);
+        Operands { base: slot(0), top, end: slot(self.low - 1), peak: top }
+    }
+
+    /// Takes over what became of them.
+    #[inline(always)]
+    pub fn adopt_operands(&mut self, operands: Operands) {
+        self.top = (operands.peak.max(operands.top) - operands.base) / WORD_BYTES;
+        self.note_peak();
+        self.top = (operands.top - operands.base) / WORD_BYTES;
     }
 
     /// Pops roots until `depth` are left, and pushes one instead. There is room: one was

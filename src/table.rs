@@ -10,6 +10,9 @@
 //! each of the first `indexed` records, and no other; a growth that is refused
 //! changes nothing.
 
+#[cfg(test)]
+mod tests;
+
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::region::Region;

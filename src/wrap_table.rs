@@ -16,6 +16,9 @@
 //! Not done here: finding out which wrappers are dead (a collection passes that
 //! in), and telling the host (the doors do).
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;

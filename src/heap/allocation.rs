@@ -126,12 +126,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         length: u32,
         in_flight: InFlight<'_>,
     ) -> Result<Reference, Error> {
-        if let Some((words, template)) = self.layouts.small(&self.supply.memory, layout, length) {
-            let address = self.allocate_by_template(words, template);
-            if address != 0 {
-                return Ok(address);
-            }
-        }
         self.check_open()?;
         let new = self.describe(layout, length)?;
         self.place(&new, in_flight)

@@ -27,49 +27,67 @@ pub struct BuildError {
     pub reason: Error,
 }
 
+/// What an instruction takes that makes a small object.
+#[derive(Clone, Copy)]
+struct Plan {
+    word: u32,
+    words: u32,
+    template: u64,
+    /// How many roots it pops, and how many words of the program it uses.
+    references: u32,
+    scalars: u32,
+}
+
+impl Plan {
+    /// No instruction's.
+    const NONE: Plan = Plan { word: u32::MAX, words: 0, template: 0, references: 0, scalars: 0 };
+}
+
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// Runs a build program, and gives the depth of the shadow stack after it.
     ///
-    /// May collect.
+    /// May collect. Cost: for each object what [`allocate`](Self::allocate) costs, and a load
+    /// and a store for each word.
     pub fn build(&mut self, program: &[u32]) -> Result<u32, BuildError> {
-        let stopped = |at: usize, reason| BuildError { at: at as u32, reason };
-        self.check_open().map_err(|reason| stopped(0, reason))?;
-        let mut at = 0;
-        while let Some((&word, rest)) = program[at..].split_first() {
-            let used = self.build_one(word, rest).map_err(|reason| stopped(at, reason))?;
-            at += 1 + used;
+        let stopped = |rest: &[u32], reason| {
+            let at = (program.len() - rest.len()) as u32;
+            BuildError { at, reason }
+        };
+        let mut rest = program;
+        self.check_open().map_err(|reason| stopped(rest, reason))?;
+        loop {
+            rest = self.build_quickly(rest);
+            let Some((&word, behind)) = rest.split_first() else {
+                return Ok(self.depth());
+            };
+            rest = self.build_one(word, behind).map_err(|reason| stopped(rest, reason))?;
         }
-        Ok(self.depth())
     }
 
-    /// Runs one instruction, and gives how many of the words behind it it used.
-    fn build_one(&mut self, word: u32, rest: &[u32]) -> Result<usize, Error> {
+    /// Runs one instruction, and gives what follows it.
+    fn build_one<'a>(&mut self, word: u32, behind: &'a [u32]) -> Result<&'a [u32], Error> {
         let operand = word >> 8;
         let cut_off = Error::InvalidInstruction { word };
         match word & 0xff {
             LEAF => {
                 let used = operand.div_ceil(WORD_BYTES) as usize;
-                let words = rest.get(..used).ok_or(cut_off)?;
+                let (words, after) = behind.split_at_checked(used).ok_or(cut_off)?;
                 self.build_leaf(operand, words)?;
-                Ok(used)
+                Ok(after)
             }
             OBJECT => {
-                let (&length, rest) = rest.split_first().ok_or(cut_off)?;
-                if let Some(used) = self.build_quickly(operand, length, rest) {
-                    return Ok(1 + used);
-                }
-                let used = self.build_object(word, operand, length, rest)?;
-                Ok(1 + used)
+                let (&length, behind) = behind.split_first().ok_or(cut_off)?;
+                self.build_object(word, length, behind)
             }
             PUSH if operand == 0 => {
-                let &reference = rest.first().ok_or(cut_off)?;
+                let (&reference, after) = behind.split_first().ok_or(cut_off)?;
                 self.push(reference)?;
-                Ok(1)
+                Ok(after)
             }
             DROP => {
                 let depth = self.depth().checked_sub(operand);
                 self.truncate(depth.ok_or(Error::NoSuchRoot { index: operand })?)?;
-                Ok(0)
+                Ok(behind)
             }
             _ => Err(cut_off),
         }
@@ -83,74 +101,119 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.roots.push(&mut self.supply.memory, leaf)
     }
 
-    /// What `build_object` does for an object of up to 8 granules, where nothing is to be
-    /// collected and nothing is wrong.
-    #[inline]
-    fn build_quickly(&mut self, layout: u32, length: u32, rest: &[u32]) -> Option<usize> {
-        if layout < layout::FIRST_DEFINED {
-            return None;
+    /// Runs instructions while each is a null or an object in a block to push, or makes a
+    /// leaf or an object of fixed size of up to 8 granules in the hole at hand. Gives what
+    /// follows them.
+    fn build_quickly<'a>(&mut self, program: &'a [u32]) -> &'a [u32] {
+        let mut rest = program;
+        if self.roots.scope_depth() > 0 || self.options.stress > 0 {
+            return rest;
         }
-        let (words, template) = self.layouts.small(&self.supply.memory, layout, length)?;
-        let references = metadata::count_references(template);
-        let first_root = self.depth().checked_sub(references)?;
-        let scalars = rest.get(..(words - references) as usize)?;
-        self.roots.check_room(self.scope_slots() + u32::from(references == 0)).ok()?;
-        let object = self.allocate_by_template(words, template);
-        if object == 0 {
-            return None;
-        }
-        let memory = &mut self.supply.memory;
-        let (mut root, mut scalar) = (first_root, scalars.iter());
-        for index in 0..words {
-            let value = if metadata::is_reference(template, index) {
-                root += 1;
-                self.roots.word(memory, root - 1)
-            } else {
-                scalar.next().copied().unwrap_or(0)
+        let mut operands = self.roots.operands();
+        let mut plan = Plan::NONE;
+        while let [word, behind @ ..] = rest {
+            let mut content = behind;
+            if *word & 0xff != LEAF {
+                let [operand, after @ ..] = behind else { break };
+                if *word == PUSH {
+                    let is_known = *operand == 0 || self.find_in_block(*operand).is_some();
+                    if !is_known || !operands.can_replace(0) {
+                        break;
+                    }
+                    operands.push(&mut self.supply.memory, *operand);
+                    rest = after;
+                    continue;
+                }
+                if *operand != 0 {
+                    break;
+                }
+                content = after;
+            }
+            if plan.word != *word {
+                let Some(new) = self.plan(*word) else { break };
+                plan = new;
+            }
+            let Some((scalars, after)) = content.split_at_checked(plan.scalars as usize) else {
+                break;
             };
-            memory.store_u32(object + index * WORD_BYTES, value);
+            if !operands.can_replace(plan.references) {
+                break;
+            }
+            let Some(object) = self.place_in_hole(plan.words, plan.template) else { break };
+            let memory = &mut self.supply.memory;
+            let mut root = operands.pop(plan.references);
+            let mut references = plan.template >> metadata::REFERENCE_SHIFT;
+            let mut scalars = scalars.iter();
+            for index in 0..plan.words {
+                let value = if references & 1 != 0 {
+                    root += WORD_BYTES;
+                    memory.load_u32(root - WORD_BYTES)
+                } else {
+                    scalars.next().copied().unwrap_or(0)
+                };
+                memory.store_u32(object + index * WORD_BYTES, value);
+                references >>= if index & 1 == 0 { 1 } else { 7 };
+            }
+            operands.push(memory, object);
+            rest = after;
         }
-        self.roots.replace_from(memory, first_root, object);
-        Some(scalars.len())
+        self.roots.adopt_operands(operands);
+        rest
     }
 
-    /// Gives how many scalar words it used.
-    fn build_object(
+    /// What an instruction that makes a small object does; none where it makes no such.
+    #[inline(always)]
+    fn plan(&self, word: u32) -> Option<Plan> {
+        let operand = word >> 8;
+        let (layout, length, scalars) = match word & 0xff {
+            LEAF => (layout::LEAF, operand, operand.div_ceil(WORD_BYTES)),
+            OBJECT if operand >= layout::FIRST_DEFINED => (operand, 0, 0),
+            _ => return None,
+        };
+        let (words, template) = self.layouts.small(&self.supply.memory, layout, length)?;
+        let references = metadata::count_references(template);
+        let scalars = if layout == layout::LEAF { scalars } else { words - references };
+        Some(Plan { word, words, template, references, scalars })
+    }
+
+    /// Makes an object of any layout and size. Gives what follows the instruction.
+    fn build_object<'a>(
         &mut self,
         word: u32,
-        layout: u32,
         length: u32,
-        rest: &[u32],
-    ) -> Result<usize, Error> {
+        behind: &'a [u32],
+    ) -> Result<&'a [u32], Error> {
+        let layout = word >> 8;
+        let cut_off = Error::InvalidInstruction { word };
         let shape = self.layouts.shape(&self.supply.memory, layout)?;
         let bytes = shape.bytes(length).ok_or(Error::InvalidLayout { layout })?;
         let words = bytes / u64::from(WORD_BYTES);
         // A program that is too short, or roots too few, is an error before
         // anything large is counted or made.
-        if words > u64::from(self.depth()) + rest.len() as u64 {
-            return Err(Error::InvalidInstruction { word });
+        if words > u64::from(self.depth()) + behind.len() as u64 {
+            return Err(cut_off);
         }
         let words = words as u32;
         let references = (0..words).filter(|&index| shape.is_reference(index)).count() as u32;
-        let scalars = (words - references) as usize;
         let first_root = self.depth().checked_sub(references);
         let first_root = first_root.ok_or(Error::NoSuchRoot { index: references })?;
-        let scalar_words = rest.get(..scalars).ok_or(Error::InvalidInstruction { word })?;
+        let (scalars, after) =
+            behind.split_at_checked((words - references) as usize).ok_or(cut_off)?;
         self.roots.check_room(self.scope_slots() + u32::from(references == 0))?;
         let object: Reference = self.allocate_keeping(layout, length, NOTHING)?;
-        let mut root = first_root;
-        let mut scalar = scalar_words.iter();
+        let memory = &mut self.supply.memory;
+        let (mut root, mut scalars) = (first_root, scalars.iter());
         for index in 0..words {
             let value = if shape.is_reference(index) {
                 root += 1;
-                self.roots.get(&self.supply.memory, root - 1)?
+                self.roots.word(memory, root - 1)
             } else {
-                scalar.next().copied().unwrap_or(0)
+                scalars.next().copied().unwrap_or(0)
             };
-            self.supply.memory.store_u32(object + index * WORD_BYTES, value);
+            memory.store_u32(object + index * WORD_BYTES, value);
         }
-        self.roots.replace_from(&mut self.supply.memory, first_root, object);
-        Ok(scalars)
+        self.roots.replace_from(memory, first_root, object);
+        Ok(after)
     }
 
     /// Slots that an allocation takes in the open scope, if one is.

@@ -22,26 +22,27 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.place_by_template(words, template)
     }
 
-    /// An object of so many words, by its template; 0 where that is not quick.
-    #[inline(never)]
-    pub(super) fn allocate_by_template(&mut self, words: u32, template: u64) -> Reference {
-        self.place_by_template(words, template).unwrap_or(0)
-    }
-
     #[inline(always)]
     fn place_by_template(&mut self, words: u32, template: u64) -> Option<Reference> {
-        let memory = &mut self.supply.memory;
-        let granules = words.div_ceil(GRANULE_WORDS);
         let is_scoped = self.roots.scope_depth() > 0;
         if self.options.stress > 0 || is_scoped && !self.roots.has_room(1) {
             return None;
         }
+        let address = self.place_in_hole(words, template)?;
+        if is_scoped {
+            self.roots.push_scoped(&mut self.supply.memory, address);
+        }
+        Some(address)
+    }
+
+    /// An object of so many words, by its template, that no scope roots.
+    #[inline(always)]
+    pub(super) fn place_in_hole(&mut self, words: u32, template: u64) -> Option<Reference> {
+        let granules = words.div_ceil(GRANULE_WORDS);
         let address = self.blocks.bump_zeroed(granules * GRANULE_BYTES)?;
         let start = metadata::metadata_of(address);
-        metadata::store_template(memory, start, granules, template | u64::from(self.live));
-        if is_scoped {
-            self.roots.push_scoped(memory, address);
-        }
+        let template = template | u64::from(self.live);
+        metadata::store_template(&mut self.supply.memory, start, granules, template);
         Some(address)
     }
 

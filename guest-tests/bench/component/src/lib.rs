@@ -37,11 +37,11 @@ mod component {
 
     impl crate::bindings::Guest for Bench {
         fn w1(max_depth: i32) -> i64 {
-            trees::run(max_depth as u32, &trees::Calls::new())
+            trees::run(max_depth as u32, trees::Calls::new())
         }
 
         fn w1_batched(max_depth: i32) -> i64 {
-            trees::run(max_depth as u32, &trees::Batches::new())
+            trees::run(max_depth as u32, trees::Batches::new())
         }
 
         fn w6(thousands: i32) -> i64 {

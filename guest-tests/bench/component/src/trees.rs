@@ -1,7 +1,7 @@
 //! W1: binary trees, as in the Benchmarks Game.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::cell::RefCell;
 
 use crate::bindings::tether::gc::heap::{self, Words};
 use crate::bindings::tether::gc::roots;
@@ -12,22 +12,25 @@ const MIN_DEPTH: u32 = 4;
 /// How trees are made and counted.
 pub trait Door {
     /// A new tree, rooted by nothing.
-    fn make(&self, depth: u32) -> u32;
+    fn make(&mut self, depth: u32) -> u32;
     /// How many nodes a tree has. Collects nothing.
-    fn count(&self, tree: u32) -> u32;
+    fn count(&mut self, tree: u32) -> u32;
 }
 
 /// The workload.
-pub fn run(max_depth: u32, door: &impl Door) -> i64 {
-    let mut sum = i64::from(door.count(door.make(max_depth + 1)));
+pub fn run(max_depth: u32, mut door: impl Door) -> i64 {
+    let stretch = door.make(max_depth + 1);
+    let mut sum = i64::from(door.count(stretch));
     let long_lived = door.make(max_depth);
     must(roots::push(long_lived));
     for depth in (MIN_DEPTH..=max_depth).step_by(2) {
         for _ in 0..1 << (max_depth - depth + MIN_DEPTH) {
-            sum += i64::from(depth) * i64::from(door.count(door.make(depth)));
+            let tree = door.make(depth);
+            sum += i64::from(depth) * i64::from(door.count(tree));
         }
     }
-    sum + i64::from(door.count(must(roots::pop())))
+    let long_lived = must(roots::pop());
+    sum + i64::from(door.count(long_lived))
 }
 
 /// A call for each operation.
@@ -43,7 +46,7 @@ impl Calls {
 }
 
 impl Door for Calls {
-    fn make(&self, depth: u32) -> u32 {
+    fn make(&mut self, depth: u32) -> u32 {
         if depth == 0 {
             return must(heap::allocate(self.pair, 0));
         }
@@ -55,7 +58,7 @@ impl Door for Calls {
         node
     }
 
-    fn count(&self, tree: u32) -> u32 {
+    fn count(&mut self, tree: u32) -> u32 {
         match must(heap::get(tree, 0)) {
             0 => 1,
             left => 1 + self.count(left) + self.count(must(heap::get(tree, 1))),
@@ -65,13 +68,19 @@ impl Door for Calls {
 
 /// `build` and `read-objects`, with some thousand words at a time.
 pub struct Batches {
-    pair: u32,
-    program: RefCell<Vec<u32>>,
+    program: Box<[u32; PROGRAM_WORDS + LEAF_WORDS]>,
+    length: usize,
+    /// The instruction that makes a node.
+    node: u32,
+    /// Objects still to be read.
+    waiting: Vec<u32>,
 }
 
 const OBJECT: u32 = 1;
 const PUSH: u32 = 2;
 const PROGRAM_WORDS: usize = 4096;
+/// Two nulls pushed, and the node.
+const LEAF_WORDS: usize = 6;
 const READ_OBJECTS: usize = 512;
 /// An object's size and its two words.
 const WORDS_EACH: usize = 3;
@@ -80,44 +89,67 @@ impl Batches {
     /// Defines the layout.
     pub fn new() -> Self {
         Batches {
-            pair: define_pair(),
-            program: RefCell::new(Vec::with_capacity(PROGRAM_WORDS + 8)),
+            program: Box::new([0; PROGRAM_WORDS + LEAF_WORDS]),
+            length: 0,
+            node: define_pair() << 8 | OBJECT,
+            waiting: Vec::with_capacity(64 * READ_OBJECTS),
         }
     }
 
     /// Appends the program that makes a tree, running what is there when it is long.
-    fn emit(&self, depth: u32) {
+    fn emit(&mut self, depth: u32) {
         if depth == 0 {
-            self.program.borrow_mut().extend([PUSH, 0, PUSH, 0]);
+            self.append([PUSH, 0, PUSH, 0, self.node, 0]);
         } else {
             self.emit(depth - 1);
             self.emit(depth - 1);
+            self.append([self.node, 0]);
         }
-        let mut program = self.program.borrow_mut();
-        program.extend([self.pair << 8 | OBJECT, 0]);
-        if program.len() >= PROGRAM_WORDS {
-            build(&mut program);
+    }
+
+    fn append<const N: usize>(&mut self, words: [u32; N]) {
+        if self.length >= PROGRAM_WORDS {
+            self.build();
         }
+        self.program[self.length..][..N].copy_from_slice(&words);
+        self.length += N;
+    }
+
+    /// Runs the program and empties it.
+    fn build(&mut self) {
+        if heap::build(&self.program[..self.length]).is_err() {
+            core::arch::wasm32::unreachable()
+        }
+        self.length = 0;
     }
 }
 
 impl Door for Batches {
-    fn make(&self, depth: u32) -> u32 {
+    fn make(&mut self, depth: u32) -> u32 {
         self.emit(depth);
-        build(&mut self.program.borrow_mut());
+        self.build();
         must(roots::pop())
     }
 
-    fn count(&self, tree: u32) -> u32 {
-        let mut waiting = Vec::from([tree]);
+    fn count(&mut self, tree: u32) -> u32 {
+        self.waiting.push(tree);
         let mut count = 0;
-        while !waiting.is_empty() {
-            let batch = waiting.split_off(waiting.len().saturating_sub(READ_OBJECTS));
-            let words = must(heap::read_objects(&batch, (batch.len() * WORDS_EACH) as u32));
-            count += batch.len() as u32;
-            for object in words.chunks_exact(WORDS_EACH) {
-                waiting.extend(object[1..].iter().filter(|child| **child != 0));
+        while !self.waiting.is_empty() {
+            let first = self.waiting.len().saturating_sub(READ_OBJECTS);
+            let batch = &self.waiting[first..];
+            let nodes = batch.len();
+            let words = must(heap::read_objects(batch, (nodes * WORDS_EACH) as u32));
+            count += nodes as u32;
+            // Children take their parents' place.
+            self.waiting.resize(first + 2 * nodes, 0);
+            let mut next = first;
+            for node in words.chunks_exact(WORDS_EACH) {
+                for &child in &node[1..] {
+                    self.waiting[next] = child;
+                    next += usize::from(child != 0);
+                }
             }
+            self.waiting.truncate(next);
         }
         count
     }
@@ -128,14 +160,6 @@ fn define_pair() -> u32 {
         Words { count: 2, references: 0b11 },
         Words { count: 0, references: 0 },
     ))
-}
-
-/// Runs a program and empties it.
-fn build(program: &mut Vec<u32>) {
-    if heap::build(program).is_err() {
-        core::arch::wasm32::unreachable()
-    }
-    program.clear();
 }
 
 /// What cannot fail here.
