@@ -7,12 +7,12 @@ use tether_model::choices::Choices;
 use tether_model::faults;
 use tether_model::run::{Setup, run_bytes, run_seed, run_setup};
 
-/// Under Miri, which is some hundred times as slow, there are fewer.
+/// Under Miri, which is thousands of times as slow, there are fewer.
 const SMALL: bool = cfg!(miri);
 
 #[test]
 fn random_programs_agree_with_the_model() {
-    let (seeds, steps) = if SMALL { (0..3, 150) } else { (0..150, 2_000) };
+    let (seeds, steps) = if SMALL { (0..1, 60) } else { (0..150, 2_000) };
     let collections: u64 = seeds.map(|seed| run_seed(seed, steps).collections).sum();
     assert!(collections > if SMALL { 0 } else { 3_000 }, "{collections} collections");
 }
@@ -28,7 +28,7 @@ fn random_programs_agree_when_every_operation_collects() {
         is_heavy: false,
         dangles: false,
     };
-    let (seeds, steps) = if SMALL { (0..1, 40) } else { (0..20, 1_000) };
+    let (seeds, steps) = if SMALL { (0..1, 15) } else { (0..20, 1_000) };
     for seed in seeds {
         let counts = run_setup(&setup, Choices::seeded(seed), steps);
         assert!(counts.collections > u64::from(steps) / 4, "{}", counts.collections);
@@ -37,10 +37,10 @@ fn random_programs_agree_when_every_operation_collects() {
 
 #[test]
 fn programs_made_of_bytes_agree_with_the_model() {
-    for seed in 0..if SMALL { 2 } else { 100_u32 } {
+    for seed in 0..if SMALL { 1 } else { 100_u32 } {
         let mut choices = Choices::seeded(u64::from(seed));
         let bytes: Vec<u8> =
-            (0..if SMALL { 200 } else { 4_096 }).map(|_| choices.below(256) as u8).collect();
+            (0..if SMALL { 100 } else { 4_096 }).map(|_| choices.below(256) as u8).collect();
         run_bytes(&bytes);
     }
     // Cut off anywhere, and none at all.
@@ -50,10 +50,10 @@ fn programs_made_of_bytes_agree_with_the_model() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a program that fills megabytes, once for each growth")]
 fn every_growth_in_turn_is_refused() {
-    let (steps, every) = if SMALL { (60, 7) } else { (2_500, 1) };
-    let refusals = faults::refuse_each_growth(1, steps, every, faults::native);
-    assert!(refusals.growths > if SMALL { 5 } else { 15 }, "{} growths", refusals.growths);
+    let refusals = faults::refuse_each_growth(1, 2_500, 1, faults::native);
+    assert!(refusals.growths > 15, "{} growths", refusals.growths);
     assert!(refusals.not_started > 0 && refusals.not_started < refusals.runs);
 }
 
@@ -70,10 +70,10 @@ fn refusals_at_random_lose_nothing() {
         most_pages: 100,
         gap_pages: 0,
         refuses: true,
-        is_heavy: true,
+        is_heavy: !SMALL,
         dangles: false,
     };
-    let (seeds, steps) = if SMALL { (0..1, 100) } else { (0..40, 2_000) };
+    let (seeds, steps) = if SMALL { (0..1, 30) } else { (0..40, 2_000) };
     let mut refusals = 0;
     for seed in seeds {
         refusals += run_setup(&setup, Choices::seeded(seed), steps).refusals;
@@ -82,8 +82,9 @@ fn refusals_at_random_lose_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "compares all of memory, word by word")]
 fn forged_references_are_refused_and_nothing_is_written() {
-    let (steps, references) = if SMALL { (2_000, 200) } else { (5_000, 10_000_000) };
-    let named = faults::forge(7, steps, references);
-    assert!(named < references / 10, "{named} of {references} named an object");
+    const REFERENCES: u64 = 10_000_000;
+    let named = faults::forge(7, 5_000, REFERENCES);
+    assert!(named < REFERENCES / 10, "{named} of {REFERENCES} named an object");
 }
