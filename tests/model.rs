@@ -2,10 +2,13 @@
 //! facts agree, after every collection everything does. `cargo xtask soak` runs more of
 //! them, `cargo xtask fuzz` those that a fuzzer makes.
 
+use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Options, Sizing};
 use tether_model::choices::Choices;
 use tether_model::faults;
+use tether_model::limits;
 use tether_model::run::{Setup, run_bytes, run_seed, run_setup};
+use tether_model::subject::Native;
 
 /// Under Miri, which is thousands of times as slow, there are fewer.
 const SMALL: bool = cfg!(miri);
@@ -27,6 +30,7 @@ fn random_programs_agree_when_every_operation_collects() {
         refuses: false,
         is_heavy: false,
         dangles: false,
+        is_high: false,
     };
     let (seeds, steps) = if SMALL { (0..1, 15) } else { (0..20, 1_000) };
     for seed in seeds {
@@ -72,6 +76,7 @@ fn refusals_at_random_lose_nothing() {
         refuses: true,
         is_heavy: !SMALL,
         dangles: false,
+        is_high: false,
     };
     let (seeds, steps) = if SMALL { (0..1, 30) } else { (0..40, 2_000) };
     let mut refusals = 0;
@@ -87,4 +92,43 @@ fn forged_references_are_refused_and_nothing_is_written() {
     const REFERENCES: u64 = 10_000_000;
     let named = faults::forge(7, 5_000, REFERENCES);
     assert!(named < REFERENCES / 10, "{named} of {REFERENCES} named an object");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "fills a megabyte for some of them, and nests 8,000 scopes")]
+fn limits_hold_exactly() {
+    let fresh = || Native::new(limits::OPTIONS, 4_000, 0).unwrap();
+    limits::root_slots(&mut fresh());
+    limits::scopes(&mut fresh());
+    limits::wrappers(&mut fresh());
+    assert!(limits::pins(&mut fresh()) > 10);
+    assert!(limits::layouts(&mut fresh()) > 5);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "fills five megabytes")]
+fn nothing_wraps_around_at_the_end_of_the_address_space() {
+    let fresh = |pages, options| Native::over(ModelMemory::at_the_end(pages), options).unwrap();
+    limits::address_space(&mut fresh(80, limits::UNLIMITED));
+    assert!(limits::pins(&mut fresh(100, limits::OPTIONS)) > 0);
+    assert!(limits::layouts(&mut fresh(100, limits::OPTIONS)) > 0);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "two thousand steps until memory ends")]
+fn random_programs_agree_at_the_end_of_the_address_space() {
+    let mut refusals = 0;
+    for seed in 0..60 {
+        let mut choices = Choices::seeded(seed);
+        let mut setup = Setup::choose(&mut choices);
+        setup.is_high = true;
+        setup.most_pages = 30 + choices.below(60);
+        setup.is_heavy = true;
+        if let Ok(counts) = std::panic::catch_unwind(|| run_setup(&setup, choices, 2_000)) {
+            refusals += counts.refusals;
+        } else {
+            panic!("the program of seed {seed} failed with {setup:?}");
+        }
+    }
+    assert!(refusals > 200, "memory ended {refusals} times only");
 }

@@ -345,3 +345,40 @@ fn the_verifier_sees_a_pin_of_no_object() {
     heap.pins.pin(&mut heap.supply, objects[0] + 4).unwrap();
     assert_eq!(broken(&heap), Some(Invariant::Pins));
 }
+
+#[test]
+fn one_layout_more_than_there_can_be_is_refused() {
+    use crate::layout::{FIRST_DEFINED, MOST_LAYOUTS};
+    let mut heap = heap();
+    let describe = |number: u32| Words::new(20, u64::from(number));
+    for number in 0..MOST_LAYOUTS {
+        let layout = heap.define_layout(describe(number), Words::NONE);
+        assert_eq!(layout, Ok(FIRST_DEFINED + number));
+    }
+    let refused = Err(Error::OutOfMemory { needed_bytes: (MOST_LAYOUTS + 1) * 32 });
+    assert_eq!(heap.define_layout(describe(MOST_LAYOUTS), Words::NONE), refused);
+    let last = heap.define_layout(describe(MOST_LAYOUTS - 1), Words::NONE).unwrap();
+    let object = heap.allocate(last, 0).unwrap();
+    assert_eq!(heap.size_of(object), Ok(80));
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn an_object_with_as_many_pins_as_can_be_counted_is_pinned_for_good() {
+    let mut heap = heap();
+    let object = heap.allocate(LEAF, 8).unwrap();
+    heap.pin(object).unwrap();
+    heap.pins.set_count(&mut heap.supply.memory, 0, u32::MAX - 2);
+    assert_eq!(heap.pin(object), Ok(u32::MAX - 1));
+    assert_eq!(heap.unpin(object), Ok(u32::MAX - 2));
+    assert_eq!(heap.pin(object), Ok(u32::MAX - 1));
+    for _ in 0..3 {
+        assert_eq!(heap.pin(object), Ok(u32::MAX));
+    }
+    for _ in 0..5 {
+        assert_eq!(heap.unpin(object), Ok(u32::MAX));
+    }
+    heap.collect().unwrap();
+    assert!(heap.is_object(object));
+    assert_eq!(heap.verify(), None);
+}

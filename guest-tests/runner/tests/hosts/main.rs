@@ -14,6 +14,7 @@ mod core_door;
 mod differential;
 mod guests;
 mod ledger;
+mod limits;
 mod malformed;
 mod memory;
 mod missing_root;
