@@ -9,6 +9,7 @@
 mod bad_references;
 mod bare;
 mod command_line;
+mod composed;
 mod core_abi;
 mod core_door;
 mod differential;
