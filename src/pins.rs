@@ -24,7 +24,8 @@ impl Pins {
         Pins { table: Table::new() }
     }
 
-    /// Pins a live object once more, and gives the number of its pins.
+    /// Pins a live object once more, and gives the number of its pins. From `u32::MAX` on
+    /// they are not counted any more, and the object is pinned for good.
     pub fn pin<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -48,7 +49,12 @@ impl Pins {
     pub fn unpin<M: Memory>(&mut self, memory: &mut M, object: Reference) -> Result<u32, Error> {
         let position =
             self.table.find(memory, object).ok_or(Error::NotPinned { reference: object })?;
-        let count = self.table.word(memory, position, COUNT) - 1;
+        let before = self.table.word(memory, position, COUNT);
+        if before == u32::MAX {
+            // It may have been pinned more often than that: it stays for good.
+            return Ok(before);
+        }
+        let count = before - 1;
         if count == 0 {
             self.table.swap_remove(memory, position);
         } else {
@@ -77,6 +83,12 @@ impl Pins {
         self.table.inconsistency(memory).or_else(|| {
             (0..self.table.length()).find(|&position| self.table.word(memory, position, COUNT) == 0)
         })
+    }
+
+    /// Overwrites the number of an object's pins.
+    #[cfg(test)]
+    pub fn set_count<M: Memory>(&self, memory: &mut M, position: u32, count: u32) {
+        self.table.set_word(memory, position, COUNT, count);
     }
 
     /// Gives the memory back.

@@ -99,13 +99,16 @@ impl<M: Memory> Verifier<'_, M> {
     /// Notes a violation, unless one was noted before that is no less grave.
     #[inline(never)]
     fn expect(&self, holds: bool, invariant: Invariant, at: u32) {
+        if holds {
+            return;
+        }
         // Compiled code may store any word where a reference or a root can be.
         let is_mild = |of| matches!(of, Invariant::References | Invariant::Roots);
         let is_worse = match self.first.get() {
             None => true,
             Some(noted) => is_mild(noted.invariant) && !is_mild(invariant),
         };
-        if !holds && is_worse {
+        if is_worse {
             self.first.set(Some(Violation { invariant, at }));
         }
     }
@@ -138,29 +141,36 @@ impl<M: Memory> Verifier<'_, M> {
         self.expect(reference == 0 || self.is_live(reference), Invariant::References, slot);
     }
 
+    /// The first metadata byte in `from..end` that is not zero, or `end`.
+    #[inline(never)]
+    fn next_used(&self, from: u32, end: u32) -> u32 {
+        metadata::find(self.memory, from, end, u8::MAX)
+    }
+
     /// Checks a block; gives the number of wrappers in it.
     fn check_block(&self, index: u32) -> u32 {
         let block = self.blocks.block(self.memory, index);
         let end = metadata::metadata_end(block);
-        for own in block..metadata::first_metadata(block) {
-            self.expect(self.memory.load_u8(own) == 0, Invariant::Metadata, own);
-        }
+        let own_end = metadata::first_metadata(block);
+        let own = self.next_used(block, own_end);
+        self.expect(own == own_end, Invariant::Metadata, own);
         let mut wrappers = 0;
-        let mut at = metadata::first_metadata(block);
-        while at < end {
+        let mut at = own_end;
+        loop {
+            at = self.next_used(at, end);
+            if at == end {
+                return wrappers;
+            }
             let byte = self.memory.load_u8(at);
             if byte & START == self.live {
                 wrappers += u32::from(byte & WRAPPER != 0);
                 at = self.check_object(at, end);
                 continue;
             }
-            if byte != 0 {
-                self.expect(byte & START != START, Invariant::Metadata, at);
-                self.expect(!self.blocks.is_swept(index, at), Invariant::Colours, at);
-            }
+            self.expect(byte & START != START, Invariant::Metadata, at);
+            self.expect(!self.blocks.is_swept(index, at), Invariant::Colours, at);
             at += 1;
         }
-        wrappers
     }
 
     /// Checks the live object whose start byte is at `start`; gives where the
@@ -184,10 +194,10 @@ impl<M: Memory> Verifier<'_, M> {
                     self.check_reference(metadata::granule_of(at) + word * WORD_BYTES);
                 }
             }
-            at += 1;
             if byte & END != 0 {
-                return at;
+                return at + 1;
             }
+            at = self.next_used(at + 1, end);
             if at == end {
                 self.expect(false, Invariant::Tiling, start);
                 return at;
@@ -205,10 +215,13 @@ impl<M: Memory> Verifier<'_, M> {
             let shape = self.layouts.shape(self.memory, layout);
             self.expect(shape.is_ok(), Invariant::LargeTable, address);
             let shape = shape.unwrap_or(Shape::LEAF);
-            for index in 0..self.large.size(self.memory, position) / WORD_BYTES {
+            let (mut slot, mut index) = (address, 0);
+            while slot < address + self.large.size(self.memory, position) {
                 if shape.is_reference(index) {
-                    self.check_reference(address + index * WORD_BYTES);
+                    self.check_reference(slot);
                 }
+                slot += WORD_BYTES;
+                index += 1;
             }
         }
         u32::from(flags & WRAPPER != 0)
@@ -220,14 +233,17 @@ impl<M: Memory> Verifier<'_, M> {
         self.blocks.for_each_hole_aside(self.memory, |from, to| self.check_free(from, to, from));
     }
 
-    /// Checks that granules are free, and zero in memory up to `limit`.
+    /// Checks that granules of one block are free, and zero in memory up to `limit`.
     #[inline(never)]
     fn check_free(&self, from: u32, to: u32, limit: u32) {
+        let first = metadata::metadata_of(from);
+        let end = first + (to - from) / GRANULE_BYTES;
+        // There may be no hole.
+        let used = if from == to { end } else { self.next_used(first, end) };
+        self.expect(used == end, Invariant::Hole, metadata::granule_of(used));
         let mut address = from;
-        while address < to {
-            let free = self.memory.load_u8(metadata::metadata_of(address)) == 0;
-            let zeroed = address >= limit || self.memory.load_u64(address) == 0;
-            self.expect(free && zeroed, Invariant::Hole, address);
+        while address < limit {
+            self.expect(self.memory.load_u64(address) == 0, Invariant::Hole, address);
             address += GRANULE_BYTES;
         }
     }

@@ -66,6 +66,7 @@ fn options() -> Options {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a program of megabytes for each growth; tests/model.rs has small ones")]
 fn every_growth_in_turn_is_refused() {
     let mut heap = Heap::new(ModelMemory::new(), options()).unwrap();
     let mut program = Program { given: 0, released: Vec::new() };
@@ -101,6 +102,7 @@ fn every_growth_in_turn_is_refused() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a program of megabytes for each of 64 limits")]
 fn every_heap_limit_is_kept() {
     for limit_kib in (100..4_000).step_by(61) {
         let heap_limit_bytes = limit_kib << 10;
@@ -141,6 +143,7 @@ fn options_out_of_range_are_named() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "fills a megabyte")]
 fn what_needs_a_table_to_grow_collects_before_it_gives_up() {
     let options = Options { heap_limit_bytes: 1 << 20, ..Options::DEFAULT };
     let mut heap = Heap::new(ModelMemory::new(), options).unwrap();

@@ -26,6 +26,7 @@ fn list_length(heap: &Heap<ModelMemory>, mut at: Reference) -> u32 {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "five million nodes")]
 fn a_list_of_five_million_nodes() {
     const NODES: u32 = 5_000_000;
     let mut heap = heap(Options::DEFAULT);
@@ -44,6 +45,7 @@ fn a_list_of_five_million_nodes() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "four million objects")]
 fn an_array_of_four_million_references_to_traced_objects() {
     const LENGTH: u32 = 4_000_000;
     let mut heap = heap(Options::DEFAULT);
@@ -94,6 +96,7 @@ fn count(heap: &Heap<ModelMemory>, object: Reference, fan_out: u32, depth: u32) 
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a million objects")]
 fn full_trees_wide_and_narrow() {
     for (fan_out, depth) in [(2, 18), (64, 3), (2_000, 2), (100_000, 1)] {
         let mut heap = heap(Options::DEFAULT);
@@ -104,6 +107,7 @@ fn full_trees_wide_and_narrow() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
 fn a_heap_that_needs_a_large_mark_stack_which_is_refused() {
     // Each of many arrays refers to many others: depth-first marking wants a
     // place on the stack for each reference of each array on the way.
@@ -135,6 +139,7 @@ fn a_heap_that_needs_a_large_mark_stack_which_is_refused() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "fills 24 megabytes")]
 fn marking_at_the_heap_limit() {
     let options = Options { heap_limit_bytes: 24 << 20, ..Options::DEFAULT };
     let mut heap = heap(options);
@@ -169,6 +174,7 @@ fn marking_at_the_heap_limit() {
 /// More roots, each of an object with references, than the mark stack has room
 /// for, while it may not grow: as pushed roots, and as pins.
 #[test]
+#[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
 fn many_roots_while_the_mark_stack_may_not_grow() {
     const ROOTS: u32 = 10_000;
     let mut heap = heap(Options::DEFAULT);
@@ -195,6 +201,7 @@ fn many_roots_while_the_mark_stack_may_not_grow() {
 
 /// The same for what an operation holds itself while it collects.
 #[test]
+#[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
 fn many_references_in_flight_while_the_mark_stack_may_not_grow() {
     const OBJECTS: u32 = 10_000;
     let mut heap = heap(Options { stress: 2 * OBJECTS, ..Options::DEFAULT });
@@ -226,6 +233,7 @@ fn many_references_in_flight_while_the_mark_stack_may_not_grow() {
 /// An array of references to large objects, each of which refers to others: large
 /// objects that do not fit on the mark stack are not lost.
 #[test]
+#[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
 fn many_large_objects_while_the_mark_stack_may_not_grow() {
     const LARGE: u32 = 1_800;
     let mut heap = heap(Options::DEFAULT);
@@ -248,6 +256,7 @@ fn many_large_objects_while_the_mark_stack_may_not_grow() {
 /// A large object comes off a nearly full mark stack, and most of what it refers
 /// to does not fit: it must be traced again.
 #[test]
+#[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
 fn a_large_object_is_traced_again_when_the_mark_stack_was_full() {
     const SMALL: u32 = 2_040;
     let mut heap = heap(Options::DEFAULT);

@@ -2,17 +2,20 @@
 //! facts agree, after every collection everything does. `cargo xtask soak` runs more of
 //! them, `cargo xtask fuzz` those that a fuzzer makes.
 
+use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Options, Sizing};
 use tether_model::choices::Choices;
 use tether_model::faults;
+use tether_model::limits;
 use tether_model::run::{Setup, run_bytes, run_seed, run_setup};
+use tether_model::subject::Native;
 
-/// Under Miri, which is some hundred times as slow, there are fewer.
+/// Under Miri, which is thousands of times as slow, there are fewer.
 const SMALL: bool = cfg!(miri);
 
 #[test]
 fn random_programs_agree_with_the_model() {
-    let (seeds, steps) = if SMALL { (0..3, 150) } else { (0..150, 2_000) };
+    let (seeds, steps) = if SMALL { (0..1, 60) } else { (0..150, 2_000) };
     let collections: u64 = seeds.map(|seed| run_seed(seed, steps).collections).sum();
     assert!(collections > if SMALL { 0 } else { 3_000 }, "{collections} collections");
 }
@@ -27,8 +30,9 @@ fn random_programs_agree_when_every_operation_collects() {
         refuses: false,
         is_heavy: false,
         dangles: false,
+        is_high: false,
     };
-    let (seeds, steps) = if SMALL { (0..1, 40) } else { (0..20, 1_000) };
+    let (seeds, steps) = if SMALL { (0..1, 15) } else { (0..20, 1_000) };
     for seed in seeds {
         let counts = run_setup(&setup, Choices::seeded(seed), steps);
         assert!(counts.collections > u64::from(steps) / 4, "{}", counts.collections);
@@ -37,10 +41,10 @@ fn random_programs_agree_when_every_operation_collects() {
 
 #[test]
 fn programs_made_of_bytes_agree_with_the_model() {
-    for seed in 0..if SMALL { 2 } else { 100_u32 } {
+    for seed in 0..if SMALL { 1 } else { 100_u32 } {
         let mut choices = Choices::seeded(u64::from(seed));
         let bytes: Vec<u8> =
-            (0..if SMALL { 200 } else { 4_096 }).map(|_| choices.below(256) as u8).collect();
+            (0..if SMALL { 100 } else { 4_096 }).map(|_| choices.below(256) as u8).collect();
         run_bytes(&bytes);
     }
     // Cut off anywhere, and none at all.
@@ -50,10 +54,10 @@ fn programs_made_of_bytes_agree_with_the_model() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a program that fills megabytes, once for each growth")]
 fn every_growth_in_turn_is_refused() {
-    let (steps, every) = if SMALL { (60, 7) } else { (2_500, 1) };
-    let refusals = faults::refuse_each_growth(1, steps, every, faults::native);
-    assert!(refusals.growths > if SMALL { 5 } else { 15 }, "{} growths", refusals.growths);
+    let refusals = faults::refuse_each_growth(1, 2_500, 1, faults::native);
+    assert!(refusals.growths > 15, "{} growths", refusals.growths);
     assert!(refusals.not_started > 0 && refusals.not_started < refusals.runs);
 }
 
@@ -70,10 +74,11 @@ fn refusals_at_random_lose_nothing() {
         most_pages: 100,
         gap_pages: 0,
         refuses: true,
-        is_heavy: true,
+        is_heavy: !SMALL,
         dangles: false,
+        is_high: false,
     };
-    let (seeds, steps) = if SMALL { (0..1, 100) } else { (0..40, 2_000) };
+    let (seeds, steps) = if SMALL { (0..1, 30) } else { (0..40, 2_000) };
     let mut refusals = 0;
     for seed in seeds {
         refusals += run_setup(&setup, Choices::seeded(seed), steps).refusals;
@@ -82,8 +87,48 @@ fn refusals_at_random_lose_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "compares all of memory, word by word")]
 fn forged_references_are_refused_and_nothing_is_written() {
-    let (steps, references) = if SMALL { (2_000, 200) } else { (5_000, 10_000_000) };
-    let named = faults::forge(7, steps, references);
-    assert!(named < references / 10, "{named} of {references} named an object");
+    const REFERENCES: u64 = 10_000_000;
+    let named = faults::forge(7, 5_000, REFERENCES);
+    assert!(named < REFERENCES / 10, "{named} of {REFERENCES} named an object");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "fills a megabyte for some of them, and nests 8,000 scopes")]
+fn limits_hold_exactly() {
+    let fresh = || Native::new(limits::OPTIONS, 4_000, 0).unwrap();
+    limits::root_slots(&mut fresh());
+    limits::scopes(&mut fresh());
+    limits::wrappers(&mut fresh());
+    assert!(limits::pins(&mut fresh()) > 10);
+    assert!(limits::layouts(&mut fresh()) > 5);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "fills five megabytes")]
+fn nothing_wraps_around_at_the_end_of_the_address_space() {
+    let fresh = |pages, options| Native::over(ModelMemory::at_the_end(pages), options).unwrap();
+    limits::address_space(&mut fresh(80, limits::UNLIMITED));
+    assert!(limits::pins(&mut fresh(100, limits::OPTIONS)) > 0);
+    assert!(limits::layouts(&mut fresh(100, limits::OPTIONS)) > 0);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "two thousand steps until memory ends")]
+fn random_programs_agree_at_the_end_of_the_address_space() {
+    let mut refusals = 0;
+    for seed in 0..60 {
+        let mut choices = Choices::seeded(seed);
+        let mut setup = Setup::choose(&mut choices);
+        setup.is_high = true;
+        setup.most_pages = 30 + choices.below(60);
+        setup.is_heavy = true;
+        if let Ok(counts) = std::panic::catch_unwind(|| run_setup(&setup, choices, 2_000)) {
+            refusals += counts.refusals;
+        } else {
+            panic!("the program of seed {seed} failed with {setup:?}");
+        }
+    }
+    assert!(refusals > 200, "memory ended {refusals} times only");
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{array, heap, node};
+use common::{array, at_size, heap, node};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, Words, layout};
 
@@ -121,6 +121,7 @@ fn impossible_sizes_are_errors() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads and writes 30 megabytes")]
 fn objects_are_zeroed_also_where_others_were() {
     let mut heap = heap(Options::DEFAULT);
     for round in 0..200_000_u32 {
@@ -147,7 +148,7 @@ fn layouts_say_what_is_traced() {
     let mut heap = heap(Options::DEFAULT);
     // A scalar, two references, two scalars; then elements of a reference and a scalar.
     let mixed = heap.define_layout(Words::new(5, 0b00110), Words::new(2, 0b01)).unwrap();
-    for elements in [0, 1, 2, 7, 500, 3_000] {
+    for elements in [0, 1, 2, 7, at_size(500, 8), at_size(3_000, 9)] {
         let words = 5 + 2 * elements;
         let is_reference =
             |index: u32| if index < 5 { index == 1 || index == 2 } else { index % 2 == 1 };
@@ -239,9 +240,10 @@ fn words_that_look_like_references_never_corrupt() {
     };
     let keep = heap.allocate(array, 200).unwrap();
     heap.push(keep).unwrap();
-    for round in 0..60 {
-        for index in 0..200 {
-            let object = heap.allocate(layout::CONSERVATIVE, 8 + random() % 600).unwrap();
+    for round in 0..at_size(60, 2) {
+        for index in 0..at_size(200, 5) {
+            let object =
+                heap.allocate(layout::CONSERVATIVE, 8 + random() % at_size(600, 60)).unwrap();
             heap.set(keep, index, object).unwrap();
             let words = heap.size_of(object).unwrap() / 4;
             for word in 0..words {
@@ -341,6 +343,7 @@ fn objects_are_read_whole_as_many_as_fit() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "half a million objects")]
 fn other_growers_of_memory_do_no_harm() {
     let mut memory = ModelMemory::new();
     memory.set_gap_pages(3);

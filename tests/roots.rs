@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::heap;
+use common::{at_size, heap};
 use tether_gc::{Error, Options, layout::LEAF};
 
 #[test]
@@ -112,14 +112,15 @@ fn scopes_and_pushed_roots_share_the_capacity() {
 
 #[test]
 fn a_thousand_scopes_nest() {
+    const SCOPES: u32 = at_size(1_000, 30);
     let mut heap = heap(Options::DEFAULT);
-    for _ in 0..1_000 {
+    for _ in 0..SCOPES {
         heap.enter_scope().unwrap();
         heap.allocate(LEAF, 8).unwrap();
     }
     heap.collect().unwrap();
-    assert_eq!(heap.statistics().live_bytes, 8_000);
-    for depth in (0..1_000).rev() {
+    assert_eq!(heap.statistics().live_bytes, 8 * u64::from(SCOPES));
+    for depth in (0..SCOPES).rev() {
         heap.leave_scope(0).unwrap();
         assert_eq!(heap.scope_depth(), depth);
     }
@@ -131,7 +132,7 @@ fn a_thousand_scopes_nest() {
 #[test]
 fn pins_are_counted() {
     let mut heap = heap(Options::DEFAULT);
-    let objects: Vec<_> = (0..1_000)
+    let objects: Vec<_> = (0..at_size(1_000, 30))
         .map(|_| {
             let object = heap.allocate(LEAF, 8).unwrap();
             assert_eq!(heap.pin(object), Ok(1));

@@ -3,10 +3,20 @@
 
 mod common;
 
-use common::{drain, heap};
+use common::{at_size, drain, heap};
 use std::collections::HashSet;
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Error, Handle, Heap, Options, Registration, layout::LEAF};
+
+/// Entries of the wrap table, and handles until a collection is due.
+const CAPACITY: u32 = at_size(Options::DEFAULT.wrap_capacity, 16);
+/// The default options, with that table.
+const OPTIONS: Options = Options {
+    wrap_capacity: CAPACITY,
+    wrap_limit: CAPACITY,
+    handle_floor: CAPACITY - 1,
+    ..Options::DEFAULT
+};
 
 /// Ends a heap, and checks that handles `0..given` of kind 1 were each released
 /// once: those `released` before, and the rest now.
@@ -27,10 +37,11 @@ fn close_and_check(heap: &mut Heap<ModelMemory>, mut released: Vec<Handle>, give
 
 #[test]
 fn a_million_dead_wrappers_go_through_a_table_of_4096() {
-    const HANDLES: u32 = 1_000_000;
-    let full = Options { handle_floor: 4_096, ..Options::DEFAULT };
+    const HANDLES: u32 = at_size(1_000_000, 50);
+    assert!(cfg!(miri) || OPTIONS == Options::DEFAULT);
+    let full = Options { handle_floor: CAPACITY, ..OPTIONS };
     // What starts the collections, by how many entries: their number, or the full table.
-    for (options, entries) in [(Options::DEFAULT, 4_095), (full, 4_096)] {
+    for (options, entries) in [(OPTIONS, CAPACITY - 1), (full, CAPACITY)] {
         let mut heap = heap(options);
         let mut released = Vec::new();
         for handle in 0..HANDLES {
@@ -40,7 +51,7 @@ fn a_million_dead_wrappers_go_through_a_table_of_4096() {
             }
         }
         let statistics = heap.statistics();
-        assert_eq!(statistics.wrap_table_capacity, 4_096);
+        assert_eq!(statistics.wrap_table_capacity, CAPACITY);
         assert_eq!(statistics.wrap_table_peak, entries);
         // Those that wait to be drained, and the one being registered.
         assert_eq!(statistics.unreleased_peak, entries + 1);
@@ -51,64 +62,66 @@ fn a_million_dead_wrappers_go_through_a_table_of_4096() {
 
 #[test]
 fn a_million_dead_wrappers_that_nobody_drains_are_not_lost() {
-    const HANDLES: u32 = 1_000_000;
-    let mut heap = heap(Options::DEFAULT);
+    const HANDLES: u32 = at_size(1_000_000, 50);
+    let mut heap = heap(OPTIONS);
     for handle in 0..HANDLES {
         heap.wrap(1, handle, 0).unwrap();
     }
-    assert!(heap.statistics().wrap_table_peak <= 4_096);
+    assert!(heap.statistics().wrap_table_peak <= CAPACITY);
     close_and_check(&mut heap, Vec::new(), HANDLES);
 }
 
 #[test]
 fn with_4096_live_wrappers_the_next_is_refused_and_nothing_changes() {
-    let mut heap = heap(Options::DEFAULT);
-    for handle in 0..4_096 {
+    let mut heap = heap(OPTIONS);
+    for handle in 0..CAPACITY {
         let wrapper = heap.wrap(1, handle, 0).unwrap();
         heap.push(wrapper).unwrap();
     }
     let wrapper = heap.allocate(LEAF, 8).unwrap();
     heap.push(wrapper).unwrap();
     for _ in 0..3 {
-        let refused = heap.register(wrapper, 1, 4_096, 0);
-        assert_eq!(refused, Err(Error::WrapTableFull { capacity: 4_096 }));
-        assert_eq!(heap.depth(), 4_097);
+        let refused = heap.register(wrapper, 1, CAPACITY, 0);
+        assert_eq!(refused, Err(Error::WrapTableFull { capacity: CAPACITY }));
+        assert_eq!(heap.depth(), CAPACITY + 1);
         assert_eq!(heap.verify(), None);
         assert_eq!(heap.pending(), 0);
     }
     assert_eq!(heap.handle_of(wrapper), Err(Error::NotRegistered { reference: wrapper }));
     // One wrapper dies.
-    heap.set_root(17, 0).unwrap();
-    heap.register(wrapper, 1, 4_096, 0).unwrap();
-    assert_eq!(heap.depth(), 4_097);
+    heap.set_root(7, 0).unwrap();
+    heap.register(wrapper, 1, CAPACITY, 0).unwrap();
+    assert_eq!(heap.depth(), CAPACITY + 1);
     assert_eq!(heap.verify(), None);
     let released = drain(&mut heap);
-    assert_eq!(released, [Handle { kind: 1, handle: 17 }]);
-    close_and_check(&mut heap, released, 4_097);
+    assert_eq!(released, [Handle { kind: 1, handle: 7 }]);
+    close_and_check(&mut heap, released, CAPACITY + 1);
 }
 
 #[test]
 fn a_table_with_a_higher_limit_grows() {
-    let options = Options { wrap_limit: 20_000, root_capacity: 30_000, ..Options::DEFAULT };
+    const LIMIT: u32 = at_size(20_000, 40);
+    let options = Options { wrap_limit: LIMIT, root_capacity: 30_000, ..OPTIONS };
     let mut heap = heap(options);
-    for handle in 0..20_000 {
+    for handle in 0..LIMIT {
         let wrapper = heap.wrap(1, handle, 0).unwrap();
         heap.push(wrapper).unwrap();
     }
-    assert_eq!(heap.statistics().wrap_table_capacity, 20_000);
-    assert_eq!(heap.statistics().wrap_table_peak, 20_000);
+    assert_eq!(heap.statistics().wrap_table_capacity, LIMIT);
+    assert_eq!(heap.statistics().wrap_table_peak, LIMIT);
     // Growth is by doubling, so collections are few.
     assert!(heap.statistics().collections <= 8, "{}", heap.statistics().collections);
-    let full = heap.wrap(1, 20_000, 0);
-    assert_eq!(full, Err(Error::WrapTableFull { capacity: 20_000 }));
-    close_and_check(&mut heap, Vec::new(), 20_000);
+    let full = heap.wrap(1, LIMIT, 0);
+    assert_eq!(full, Err(Error::WrapTableFull { capacity: LIMIT }));
+    close_and_check(&mut heap, Vec::new(), LIMIT);
 }
 
 #[test]
 fn the_entries_that_survive_compaction_are_the_live_ones() {
+    const LIVE: u32 = at_size(1_000, 20);
     let mut heap = heap(Options::DEFAULT);
     let mut live = Vec::new();
-    for handle in 0..3_000 {
+    for handle in 0..3 * LIVE {
         let wrapper = heap.wrap(1, handle, 10).unwrap();
         if handle % 3 == 0 {
             heap.push(wrapper).unwrap();
@@ -119,20 +132,21 @@ fn the_entries_that_survive_compaction_are_the_live_ones() {
     for &(wrapper, handle) in &live {
         assert_eq!(heap.handle_of(wrapper), Ok(Handle { kind: 1, handle }));
     }
-    assert_eq!(heap.statistics().wrappers_live, 1_000);
-    assert_eq!(heap.statistics().external_bytes, 10_000);
-    assert_eq!(heap.pending(), 2_000);
+    assert_eq!(heap.statistics().wrappers_live, LIVE);
+    assert_eq!(heap.statistics().external_bytes, 10 * u64::from(LIVE));
+    assert_eq!(heap.pending(), 2 * LIVE);
     assert_eq!(heap.verify(), None);
-    close_and_check(&mut heap, Vec::new(), 3_000);
+    close_and_check(&mut heap, Vec::new(), 3 * LIVE);
 }
 
 #[test]
 fn the_number_of_dead_handles_is_bounded_though_nothing_is_allocated() {
     // The table is large, so only the number of handles can start a collection.
-    let options = Options { wrap_capacity: 1 << 16, wrap_limit: 1 << 16, ..Options::DEFAULT };
+    const HANDLES: u32 = at_size(5_000, 40);
+    let options = Options { wrap_capacity: 1 << 16, wrap_limit: 1 << 16, ..OPTIONS };
     let mut heap = heap(options);
     let mut wrappers = Vec::new();
-    for _ in 0..5_000 {
+    for _ in 0..HANDLES {
         let wrapper = heap.allocate(LEAF, 8).unwrap();
         heap.push(wrapper).unwrap();
         wrappers.push(wrapper);
@@ -143,29 +157,30 @@ fn the_number_of_dead_handles_is_bounded_though_nothing_is_allocated() {
         heap.set_root(handle.min(position), 0).unwrap();
     }
     let statistics = heap.statistics();
-    assert!(statistics.wrappers_live <= 4_096, "{} dead handles", statistics.wrappers_live);
+    assert!(statistics.wrappers_live <= CAPACITY, "{} dead handles", statistics.wrappers_live);
     assert!(statistics.collections_for_handles >= 1);
-    close_and_check(&mut heap, Vec::new(), 5_000);
+    close_and_check(&mut heap, Vec::new(), HANDLES);
 }
 
 #[test]
 fn with_many_live_handles_collections_come_in_proportion() {
-    let options = Options { wrap_capacity: 1 << 17, wrap_limit: 1 << 17, ..Options::DEFAULT };
+    const LIVE: u32 = at_size(40_000, 24);
+    let options = Options { wrap_capacity: 1 << 17, wrap_limit: 1 << 17, ..OPTIONS };
     let options = Options { root_capacity: 50_000, ..options };
     let mut heap = heap(options);
-    for handle in 0..40_000 {
+    for handle in 0..LIVE {
         let wrapper = heap.wrap(1, handle, 0).unwrap();
         heap.push(wrapper).unwrap();
     }
     heap.collect().unwrap();
     let before = heap.statistics().collections;
-    for handle in 40_000..140_000 {
+    for handle in LIVE..LIVE * 7 / 2 {
         heap.wrap(1, handle, 0).unwrap();
     }
     // live + max(floor, live), and what waits.
-    assert!(heap.statistics().wrappers_live <= 80_000);
+    assert!(heap.statistics().wrappers_live <= 2 * LIVE);
     assert_eq!(heap.statistics().collections - before, 2);
-    close_and_check(&mut heap, Vec::new(), 140_000);
+    close_and_check(&mut heap, Vec::new(), LIVE * 7 / 2);
 }
 
 #[test]
@@ -173,13 +188,14 @@ fn heavy_handles_start_collections() {
     let options = Options { weight_floor_bytes: 10 << 20, ..Options::DEFAULT };
     let mut heap = heap(options);
     let mut most = 0;
-    for handle in 0..1_000 {
+    const HANDLES: u32 = at_size(1_000, 21);
+    for handle in 0..HANDLES {
         heap.wrap(1, handle, 1 << 20).unwrap();
         most = most.max(heap.statistics().external_bytes);
     }
     assert!(most <= 10 << 20, "{most} bytes of the host's at once");
-    assert_eq!(heap.statistics().collections_for_handles, 99);
-    close_and_check(&mut heap, Vec::new(), 1_000);
+    assert_eq!(heap.statistics().collections_for_handles, (HANDLES - 1) / 10);
+    close_and_check(&mut heap, Vec::new(), HANDLES);
 }
 
 #[test]
@@ -232,15 +248,16 @@ fn wrap_many_wraps_all_or_none() {
 fn wrap_many_keeps_its_wrappers_until_it_returns() {
     // Each allocation collects.
     let mut heap = heap(Options { stress: 1, ..Options::DEFAULT });
-    let handles: Vec<u32> = (0..300).collect();
-    let mut wrappers = vec![0; 300];
+    const COUNT: u32 = at_size(300, 8);
+    let handles: Vec<u32> = (0..COUNT).collect();
+    let mut wrappers = vec![0; COUNT as usize];
     heap.wrap_many(1, &handles, 0, &mut wrappers).unwrap();
-    assert!(heap.statistics().collections >= 300);
+    assert!(heap.statistics().collections >= COUNT);
     for (&wrapper, &handle) in wrappers.iter().zip(&handles) {
         assert_eq!(heap.handle_of(wrapper), Ok(Handle { kind: 1, handle }));
     }
     assert_eq!(heap.verify(), None);
-    close_and_check(&mut heap, Vec::new(), 300);
+    close_and_check(&mut heap, Vec::new(), COUNT);
 }
 
 #[test]
@@ -330,6 +347,7 @@ fn handles_that_never_met_a_collection_are_released_by_close() {
 /// Without memory for its index, the table is searched entry by entry; with an index
 /// for a part of it, both ways.
 #[test]
+#[cfg_attr(miri, ignore = "looks for each of 350 handles, one by one")]
 fn handles_are_found_when_there_is_no_memory_for_an_index() {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     let mut wrappers: Vec<(u32, u32)> = Vec::new();

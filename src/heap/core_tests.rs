@@ -1,6 +1,7 @@
 //! Tests of what the core door uses, natively: a shadow stack in the program's own memory,
 //! the window, and handles that the program does not take.
 
+use super::tests::at_size;
 use super::*;
 use crate::layout::{CONSERVATIVE, LEAF, Words};
 use crate::memory::model::ModelMemory;
@@ -105,12 +106,12 @@ fn scopes_take_slots_from_the_end_of_the_stack_and_shut_the_window() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn what_is_bumped_in_the_window_is_an_object() {
+    const OBJECTS: u32 = at_size(2_000, 60);
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     heap.allocate(LEAF, 8).unwrap();
     let mut list = 0;
-    for index in 0..2_000_u32 {
+    for index in 0..OBJECTS {
         let granules = 1 + index % 8;
         let object = bump(&mut heap, granules, 1)
             .unwrap_or_else(|| heap.allocate_small(granules, 1).unwrap());
@@ -124,7 +125,7 @@ fn what_is_bumped_in_the_window_is_an_object() {
             Err(Error::InvalidRef { reference: object + 4 })
         );
         list = object;
-        if index % 100 == 0 {
+        if index % at_size(100, 40) == 0 {
             heap.push(list).unwrap();
             heap.collect().unwrap();
             assert_eq!(heap.verify(), None);
@@ -135,11 +136,10 @@ fn what_is_bumped_in_the_window_is_an_object() {
         length += 1;
         list = heap.get(list, 0).unwrap();
     }
-    assert_eq!(length, 2_000);
+    assert_eq!(length, OBJECTS);
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn a_window_that_was_spoilt_is_given_up_until_the_next_collection() {
     let spoilt: [fn(Window) -> (u32, u32); 7] = [
         |window| (window.cursor - 8, window.end),
@@ -150,7 +150,7 @@ fn a_window_that_was_spoilt_is_given_up_until_the_next_collection() {
         |window| (window.cursor, window.end - 4),
         |_| (0, u32::MAX),
     ];
-    for spoil in spoilt {
+    for spoil in spoilt.into_iter().step_by(at_size(1, 3) as usize) {
         let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
         let kept = heap.allocate(LEAF, 8).unwrap();
         heap.push(kept).unwrap();
@@ -176,13 +176,12 @@ fn a_window_that_was_spoilt_is_given_up_until_the_next_collection() {
 /// Leaves come from the end of the hole, which is not zeroed; what is bumped behind them
 /// must be zero all the same, and neither may reach the other.
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn leaves_from_the_end_and_objects_from_the_front_share_a_hole() {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     let pair = heap.define_layout(Words::new(2, 0b01), Words::NONE).unwrap();
     let mut kept: Vec<(u32, u32)> = Vec::new();
     for round in 0..3 {
-        for index in 0..4_000_u32 {
+        for index in (0..4_000).step_by(at_size(1, 801) as usize) {
             let bytes = 8 * (1 + index % 40);
             let leaf = heap.allocate_leaf(bytes).unwrap();
             for word in 0..bytes / 4 {
@@ -333,11 +332,10 @@ fn a_weight_that_grows_is_a_reason_to_collect_and_one_that_shrinks_is_none() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn aligned_objects_are_aligned_and_others_lie_around_them() {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     let mut objects = Vec::new();
-    for shift in 0..=12 {
+    for shift in (0..=12).step_by(at_size(1, 12) as usize) {
         for (layout, bytes) in [(LEAF, 24), (CONSERVATIVE, 6_000), (LEAF, 9_000), (LEAF, 70_000)] {
             let object = heap.allocate_aligned(layout, bytes, 1 << shift).unwrap();
             assert!(object.is_multiple_of(1 << shift));

@@ -98,7 +98,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Pins an object: it lives until it has been unpinned as often. Gives the
-    /// number of its pins. May collect, where memory is short; the object is kept.
+    /// number of its pins (one that has `u32::MAX` is pinned for good). May collect, where
+    /// memory is short; the object is kept.
     /// Errors: `InvalidRef`, `OutOfMemory`.
     pub fn pin(&mut self, object: Reference) -> Result<u32, Error> {
         self.check_open()?;

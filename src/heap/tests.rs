@@ -22,27 +22,42 @@ fn broken(heap: &Heap<ModelMemory>) -> Option<Invariant> {
     heap.verify().map(|violation| violation.invariant)
 }
 
+/// Small objects of the busy heap: `objects[LARGE]` is its large one.
+const LARGE: usize = at_size(100, 12) as usize;
+/// Words of the large one.
+const LARGE_WORDS: u32 = at_size(4_000, 2_050);
+
+/// A test's size: another under Miri, which is thousands of times as slow as a processor.
+pub(super) const fn at_size(usual: u32, under_miri: u32) -> u32 {
+    if cfg!(miri) { under_miri } else { usual }
+}
+
 /// A heap with some of everything, in which nothing is wrong.
 fn busy_heap() -> (Heap<ModelMemory>, Vec<Reference>) {
     let mut heap = heap();
     let pair = heap.define_layout(Words::new(2, 0b01), Words::NONE).unwrap();
     let array = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
     let mut objects = Vec::new();
-    for index in 0..100 {
+    for index in 0..LARGE as u32 {
         let object = heap.create(pair, 0, &[objects.last().copied().unwrap_or(0), index]).unwrap();
         heap.push(object).unwrap();
         objects.push(object);
     }
-    let large = heap.allocate(array, 4_000).unwrap();
-    heap.set(large, 3_999, objects[7]).unwrap();
+    let large = heap.allocate(array, LARGE_WORDS).unwrap();
+    heap.set(large, LARGE_WORDS - 1, objects[7]).unwrap();
     heap.push(large).unwrap();
     objects.push(large);
     heap.pin(objects[5]).unwrap();
     heap.register(objects[3], 1, 33, 100).unwrap();
     heap.enter_scope().unwrap();
     heap.allocate(LEAF, 24).unwrap();
-    assert_eq!(heap.verify(), None);
     (heap, objects)
+}
+
+#[test]
+fn the_verifier_sees_nothing_where_nothing_is_wrong() {
+    let (heap, _) = busy_heap();
+    assert_eq!(heap.verify(), None);
 }
 
 #[test]
@@ -60,7 +75,7 @@ fn register_roots_the_wrapper_in_flight() {
     assert_eq!(heap.depth(), depth, "the temporary root is gone");
     assert!(heap.is_object(wrapper), "the wrapper in flight was swept");
     // Whatever is allocated next must not take the wrapper's place.
-    for _ in 0..1_000 {
+    for _ in 0..at_size(1_000, 20) {
         assert_ne!(heap.allocate(LEAF, 8).unwrap(), wrapper);
     }
     assert_eq!(heap.get(wrapper, 0), Ok(4711));
@@ -75,7 +90,7 @@ fn a_full_shadow_stack_is_no_reason_for_register_to_fail() {
         heap.push(0).unwrap();
     }
     assert_eq!(heap.push(0), Err(Error::RootStackFull { capacity: 6 }));
-    for handle in 0..100 {
+    for handle in 0..at_size(100, 10) {
         let wrapper = heap.wrap(1, handle, 0).unwrap();
         assert!(heap.is_object(wrapper));
     }
@@ -84,10 +99,10 @@ fn a_full_shadow_stack_is_no_reason_for_register_to_fail() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn sweeping_waits_until_allocation_needs_it() {
+    const PAIRS: u32 = at_size(40, 4);
     let mut heap = heap();
-    let keep: Vec<_> = (0..40)
+    let keep: Vec<_> = (0..PAIRS)
         .map(|_| {
             let kept = heap.allocate(LEAF, 8_000).unwrap();
             heap.push(kept).unwrap();
@@ -95,7 +110,7 @@ fn sweeping_waits_until_allocation_needs_it() {
             kept
         })
         .collect();
-    assert!(heap.blocks.count() >= 10);
+    assert!(heap.blocks.count() >= PAIRS / 4);
     heap.collect().unwrap();
     let dead_metadata = |heap: &Heap<ModelMemory>| {
         let mut dead = 0;
@@ -104,7 +119,7 @@ fn sweeping_waits_until_allocation_needs_it() {
         dead
     };
     let before = dead_metadata(&heap);
-    assert!(before >= 30, "the collection itself swept: {before} dead objects left of 40");
+    assert!(before >= PAIRS * 3 / 4, "the collection itself swept: {before} dead objects left");
     heap.allocate(LEAF, 8).unwrap();
     let after = dead_metadata(&heap);
     assert!(after < before && before - after <= 3, "one allocation swept one hole: {after}");
@@ -125,7 +140,7 @@ fn a_dead_object_that_is_not_swept_yet_is_no_object() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
+#[cfg_attr(miri, ignore = "fills eight megabytes twenty times")]
 fn empty_blocks_become_large_objects_and_the_reverse() {
     let options = Options { heap_limit_bytes: 8 << 20, ..Options::DEFAULT };
     let mut heap = heap_with(options);
@@ -144,26 +159,27 @@ fn empty_blocks_become_large_objects_and_the_reverse() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn blocks_that_are_empty_after_a_collection_go_back() {
+    const SIZE_BYTES: u32 = at_size(64, 8_000);
+    const BLOCKS: u32 = at_size(50, 2);
     let mut heap = heap();
-    for _ in 0..3 << 20 >> 6 {
-        heap.allocate(LEAF, 64).unwrap();
+    for _ in 0..(BLOCKS + 1) * PAYLOAD_BYTES / SIZE_BYTES {
+        heap.allocate(LEAF, SIZE_BYTES).unwrap();
     }
     let blocks = heap.blocks.count();
-    assert!(blocks > 50);
+    assert!(blocks > BLOCKS);
     heap.collect().unwrap();
     assert_eq!(heap.blocks.count(), 0);
     assert_eq!(heap.memory().free_pages(), blocks);
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "too many objects for Miri")]
 fn small_objects_fill_the_holes_between_live_ones() {
+    const SIZE_BYTES: u32 = at_size(64, 2_048);
     let mut heap = heap();
     let mut live = 0;
-    while heap.blocks.count() < 20 {
-        let object = heap.allocate(LEAF, 64).unwrap();
+    while heap.blocks.count() < at_size(20, 2) {
+        let object = heap.allocate(LEAF, SIZE_BYTES).unwrap();
         live += 1;
         if live % 8 == 0 {
             heap.push(object).unwrap();
@@ -172,8 +188,8 @@ fn small_objects_fill_the_holes_between_live_ones() {
     heap.collect().unwrap();
     let blocks = heap.blocks.count();
     let free = u64::from(blocks) * u64::from(PAYLOAD_BYTES) - heap.statistics().live_bytes;
-    for _ in 0..free / 64 / 2 {
-        heap.allocate(LEAF, 64).unwrap();
+    for _ in 0..free / u64::from(SIZE_BYTES) / 2 {
+        heap.allocate(LEAF, SIZE_BYTES).unwrap();
     }
     assert_eq!(heap.blocks.count(), blocks, "allocation took new blocks, not holes");
     assert_eq!(heap.verify(), None);
@@ -211,7 +227,7 @@ fn the_verifier_sees_a_reference_to_no_object() {
     heap.supply.memory.store_u32(objects[9], objects[8] + 4);
     assert_eq!(broken(&heap), Some(Invariant::References));
     let (mut heap, objects) = busy_heap();
-    let large = objects[100];
+    let large = objects[LARGE];
     heap.supply.memory.store_u32(large + 400, 12);
     assert_eq!(broken(&heap), Some(Invariant::References));
 }
@@ -223,7 +239,7 @@ fn the_verifier_sees_an_object_of_the_dead_colour() {
     heap.blocks.finish_sweep(&mut heap.supply.memory, heap.live);
     assert_eq!(heap.verify(), None);
     // No other object refers to it.
-    let start = metadata::metadata_of(objects[99]);
+    let start = metadata::metadata_of(objects[LARGE - 1]);
     let byte = heap.supply.memory.load_u8(start);
     heap.supply.memory.store_u8(start, byte ^ START);
     assert_eq!(broken(&heap), Some(Invariant::Colours));
@@ -232,7 +248,7 @@ fn the_verifier_sees_an_object_of_the_dead_colour() {
 #[test]
 fn the_verifier_sees_a_large_object_of_the_dead_colour() {
     let (mut heap, objects) = busy_heap();
-    let position = heap.large.find(&heap.supply.memory, objects[100]).unwrap();
+    let position = heap.large.find(&heap.supply.memory, objects[LARGE]).unwrap();
     heap.large.set_colour(&mut heap.supply.memory, position, START & !heap.live);
     assert_eq!(broken(&heap), Some(Invariant::Colours));
 }
@@ -246,8 +262,9 @@ fn the_verifier_sees_what_is_written_over_a_blocks_own_metadata() {
 
 #[test]
 fn the_verifier_sees_an_object_in_a_hole_that_was_set_aside() {
+    const HOLES: u32 = at_size(100, 20);
     let mut heap = heap();
-    for _ in 0..100 {
+    for _ in 0..HOLES {
         let kept = heap.allocate(LEAF, 8).unwrap();
         heap.push(kept).unwrap();
         heap.allocate(LEAF, 64).unwrap();
@@ -257,17 +274,17 @@ fn the_verifier_sees_an_object_in_a_hole_that_was_set_aside() {
     heap.allocate(LEAF, 4_000).unwrap();
     let mut aside = Vec::new();
     heap.blocks.for_each_hole_aside(&heap.supply.memory, |from, _| aside.push(from));
-    assert!(aside.len() > 50);
+    assert!(aside.len() > HOLES as usize / 2);
     assert_eq!(heap.verify(), None);
     let live = heap.live;
-    heap.supply.memory.store_u8(metadata::metadata_of(aside[20]), live | END);
+    heap.supply.memory.store_u8(metadata::metadata_of(aside[7]), live | END);
     assert_eq!(broken(&heap), Some(Invariant::Hole));
 }
 
 #[test]
 fn the_verifier_sees_a_wrapper_bit_that_has_no_entry() {
     let (mut heap, objects) = busy_heap();
-    for object in [objects[4], objects[100]] {
+    for object in [objects[4], objects[LARGE]] {
         heap.set_wrapper_bit(object, true);
         assert_eq!(broken(&heap), Some(Invariant::WrapTable));
         heap.set_wrapper_bit(object, false);
@@ -286,7 +303,7 @@ fn the_verifier_sees_a_dirty_hole() {
 #[test]
 fn the_verifier_sees_a_large_object_of_a_wrong_size() {
     let (mut heap, objects) = busy_heap();
-    let position = heap.large.find(&heap.supply.memory, objects[100]).unwrap();
+    let position = heap.large.find(&heap.supply.memory, objects[LARGE]).unwrap();
     heap.large.set_size(&mut heap.supply.memory, position, 16);
     assert_eq!(broken(&heap), Some(Invariant::LargeTable));
 }
@@ -327,4 +344,41 @@ fn the_verifier_sees_a_pin_of_no_object() {
     let (mut heap, objects) = busy_heap();
     heap.pins.pin(&mut heap.supply, objects[0] + 4).unwrap();
     assert_eq!(broken(&heap), Some(Invariant::Pins));
+}
+
+#[test]
+fn one_layout_more_than_there_can_be_is_refused() {
+    use crate::layout::{FIRST_DEFINED, MOST_LAYOUTS};
+    let mut heap = heap();
+    let describe = |number: u32| Words::new(20, u64::from(number));
+    for number in 0..MOST_LAYOUTS {
+        let layout = heap.define_layout(describe(number), Words::NONE);
+        assert_eq!(layout, Ok(FIRST_DEFINED + number));
+    }
+    let refused = Err(Error::OutOfMemory { needed_bytes: (MOST_LAYOUTS + 1) * 32 });
+    assert_eq!(heap.define_layout(describe(MOST_LAYOUTS), Words::NONE), refused);
+    let last = heap.define_layout(describe(MOST_LAYOUTS - 1), Words::NONE).unwrap();
+    let object = heap.allocate(last, 0).unwrap();
+    assert_eq!(heap.size_of(object), Ok(80));
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn an_object_with_as_many_pins_as_can_be_counted_is_pinned_for_good() {
+    let mut heap = heap();
+    let object = heap.allocate(LEAF, 8).unwrap();
+    heap.pin(object).unwrap();
+    heap.pins.set_count(&mut heap.supply.memory, 0, u32::MAX - 2);
+    assert_eq!(heap.pin(object), Ok(u32::MAX - 1));
+    assert_eq!(heap.unpin(object), Ok(u32::MAX - 2));
+    assert_eq!(heap.pin(object), Ok(u32::MAX - 1));
+    for _ in 0..3 {
+        assert_eq!(heap.pin(object), Ok(u32::MAX));
+    }
+    for _ in 0..5 {
+        assert_eq!(heap.unpin(object), Ok(u32::MAX));
+    }
+    heap.collect().unwrap();
+    assert!(heap.is_object(object));
+    assert_eq!(heap.verify(), None);
 }

@@ -1,4 +1,4 @@
-//! Memory in a `Vec<u8>`, for native programs, tests and fuzzing.
+//! Memory in a boxed slice, for native programs, tests and fuzzing.
 //!
 //! It behaves as linear memory does, and is stricter: every access is in bounds and
 //! (in debug builds) aligned and not below the first page that can be taken; what
@@ -9,6 +9,7 @@ extern crate alloc;
 
 use crate::memory::Memory;
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,7 +17,13 @@ use core::ops::Range;
 /// A native model of linear memory.
 #[derive(Debug, Default)]
 pub struct ModelMemory {
-    bytes: Vec<u8>,
+    /// The bytes from `start` on, and room for more. In a boxed slice of arrays a load is an
+    /// access, and not some calls, which makes Miri three times as fast.
+    granules: Box<[[u8; 8]]>,
+    /// How many of them there are.
+    length_bytes: usize,
+    /// Where memory begins that can be taken. All below it is somebody else's.
+    start: u32,
     free_pages: BTreeMap<u32, ()>,
     /// Free byte ranges: address to length. Never adjacent to each other.
     free_ranges: BTreeMap<u32, u32>,
@@ -48,11 +55,14 @@ impl ModelMemory {
     /// Memory that grows to `most_pages` pages of 64 KiB, of which the first is
     /// somebody else's, so that no address is 0.
     pub fn with_limit(most_pages: u32) -> Self {
-        ModelMemory {
-            bytes: alloc::vec![0xa5; BLOCK_BYTES as usize],
-            most_pages,
-            ..Self::default()
-        }
+        ModelMemory { start: BLOCK_BYTES, most_pages, ..Self::default() }
+    }
+
+    /// Memory that ends at 4 GiB less a page, as linear memory does, and of which all but
+    /// the last so many pages are somebody else's.
+    pub fn at_the_end(pages: u32) -> Self {
+        let memory = Self::new();
+        ModelMemory { start: (memory.most_pages - pages) << BLOCK_SHIFT, ..memory }
     }
 
     /// Before each growth, somebody else takes so many pages.
@@ -92,7 +102,7 @@ impl ModelMemory {
 
     /// Pages of the memory, now.
     pub fn pages(&self) -> u32 {
-        (self.bytes.len() >> BLOCK_SHIFT) as u32
+        (self.size_bytes() >> BLOCK_SHIFT) as u32
     }
 
     /// Pages that nobody uses.
@@ -126,13 +136,16 @@ impl ModelMemory {
         if first.checked_add(pages)? > self.most_pages {
             return None;
         }
-        // A page at a time: under Miri `resize` goes byte by byte.
-        for _ in 0..self.gap_pages {
-            self.bytes.extend_from_slice(&[0xa5; BLOCK_BYTES as usize]);
+        let length_bytes = self.length_bytes + ((self.gap_pages + pages) << BLOCK_SHIFT) as usize;
+        if length_bytes / 8 > self.granules.len() {
+            let most = (length_bytes / 8).max(self.granules.len() * 2);
+            let mut granules = alloc::vec![[0; 8]; most];
+            granules[..self.granules.len()].copy_from_slice(&self.granules);
+            self.granules = granules.into_boxed_slice();
         }
-        for _ in 0..pages {
-            self.bytes.extend_from_slice(&[0; BLOCK_BYTES as usize]);
-        }
+        let gap = self.length_bytes..self.length_bytes + (self.gap_pages << BLOCK_SHIFT) as usize;
+        self.granules.as_flattened_mut()[gap].fill(0xa5);
+        self.length_bytes = length_bytes;
         Some(first)
     }
 
@@ -168,27 +181,14 @@ impl ModelMemory {
         self.free_ranges.insert(address, length);
     }
 
-    fn slice(&self, address: u32, length: usize) -> &[u8] {
-        debug_assert!(
-            address >= BLOCK_BYTES,
-            "access at {address:#x}, below the collector's memory"
-        );
-        &self.bytes[address as usize..address as usize + length]
-    }
-
-    fn slice_mut(&mut self, address: u32, length: usize) -> &mut [u8] {
-        debug_assert!(
-            address >= BLOCK_BYTES,
-            "access at {address:#x}, below the collector's memory"
-        );
-        &mut self.bytes[address as usize..address as usize + length]
-    }
-
-    fn array<const N: usize>(&self, address: u32) -> [u8; N] {
-        debug_assert_eq!(address as usize % N, 0, "unaligned access at {address:#x}");
-        let mut array = [0; N];
-        array.copy_from_slice(self.slice(address, N));
-        array
+    /// Where so many bytes at an address are.
+    #[inline]
+    fn place(&self, address: u32, length: usize) -> usize {
+        let start = self.start;
+        debug_assert!(address >= start, "access at {address:#x}, below the collector's memory");
+        let at = (address - start) as usize;
+        debug_assert!(at + length <= self.length_bytes, "access at {address:#x}, behind memory");
+        at
     }
 }
 
@@ -199,48 +199,57 @@ fn rounded(size_bytes: u32) -> Option<u32> {
 
 impl Memory for ModelMemory {
     fn load_u8(&self, address: u32) -> u8 {
-        self.array::<1>(address)[0]
+        let at = self.place(address, 1);
+        self.granules[at / 8][at % 8]
     }
 
     fn load_u32(&self, address: u32) -> u32 {
-        u32::from_le_bytes(self.array(address))
+        debug_assert!(address & 3 == 0, "unaligned access at {address:#x}");
+        let at = self.place(address, 4);
+        (u64::from_le_bytes(self.granules[at / 8]) >> (at % 8 * 8)) as u32
     }
 
     fn load_u64(&self, address: u32) -> u64 {
-        u64::from_le_bytes(self.array(address))
+        debug_assert!(address & 7 == 0, "unaligned access at {address:#x}");
+        u64::from_le_bytes(self.granules[self.place(address, 8) / 8])
     }
 
     fn store_u8(&mut self, address: u32, value: u8) {
-        self.slice_mut(address, 1)[0] = value;
+        let at = self.place(address, 1);
+        self.granules[at / 8][at % 8] = value;
     }
 
     fn store_u16(&mut self, address: u32, value: u16) {
-        self.slice_mut(address, 2).copy_from_slice(&value.to_le_bytes());
+        self.write(address, &value.to_le_bytes());
     }
 
     fn store_u32(&mut self, address: u32, value: u32) {
-        self.slice_mut(address, 4).copy_from_slice(&value.to_le_bytes());
+        self.write(address, &value.to_le_bytes());
     }
 
     fn store_u64(&mut self, address: u32, value: u64) {
-        self.slice_mut(address, 8).copy_from_slice(&value.to_le_bytes());
+        self.write(address, &value.to_le_bytes());
     }
 
     fn fill(&mut self, address: u32, length_bytes: u32, value: u8) {
-        self.slice_mut(address, length_bytes as usize).fill(value);
+        let at = self.place(address, length_bytes as usize);
+        self.granules.as_flattened_mut()[at..at + length_bytes as usize].fill(value);
     }
 
     fn copy(&mut self, from: u32, to: u32, length_bytes: u32) {
-        let from = from as usize;
-        self.bytes.copy_within(from..from + length_bytes as usize, to as usize);
+        let length = length_bytes as usize;
+        let (from, to) = (self.place(from, length), self.place(to, length));
+        self.granules.as_flattened_mut().copy_within(from..from + length, to);
     }
 
     fn read(&self, address: u32, into: &mut [u8]) {
-        into.copy_from_slice(self.slice(address, into.len()));
+        let at = self.place(address, into.len());
+        into.copy_from_slice(&self.granules.as_flattened()[at..at + into.len()]);
     }
 
     fn write(&mut self, address: u32, bytes: &[u8]) {
-        self.slice_mut(address, bytes.len()).copy_from_slice(bytes);
+        let at = self.place(address, bytes.len());
+        self.granules.as_flattened_mut()[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
     fn take_pages(&mut self, pages: u32) -> Option<u32> {
@@ -300,7 +309,7 @@ impl Memory for ModelMemory {
     }
 
     fn size_bytes(&self) -> u64 {
-        self.bytes.len() as u64
+        u64::from(self.start) + self.length_bytes as u64
     }
 
     fn stack_pointer(&self) -> u32 {

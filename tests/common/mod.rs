@@ -3,6 +3,12 @@
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Handle, Heap, LayoutId, Options, Words};
 
+/// A test's size: another under Miri, which is thousands of times as slow as a processor.
+#[allow(dead_code, reason = "not every test file is too large for Miri")]
+pub const fn at_size(usual: u32, under_miri: u32) -> u32 {
+    if cfg!(miri) { under_miri } else { usual }
+}
+
 /// A heap over fresh memory.
 #[allow(dead_code, reason = "some tests make the memory themselves")]
 pub fn heap(options: Options) -> Heap<ModelMemory> {

@@ -129,6 +129,11 @@ const CORE_MODULES: [Core; 2] = [
 /// the collector's own statics and stack lie above.
 const LANGUAGE_BOUND: u32 = 1 << 20;
 
+/// The profiles that everything is made with, and what only the tests use.
+const PROFILE: &str = "wasm";
+const CHECKED_PROFILE: &str = "wasm-checked";
+const CHECKED_FOLDER: &str = "checked";
+
 /// The core door for wasm-ld, and its header.
 const LIBRARY: &str = "libtether_gc.a";
 const HEADER: &str = "tether_gc.h";
@@ -210,6 +215,8 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     }
     progress(&format!("building {LIBRARY}"));
     build_library(workspace)?;
+    progress("building the core module and the component with checked arithmetic, for tests");
+    build_checked(workspace)?;
     for [guest, collector, composition] in COMPOSITIONS {
         progress(&format!("composing {composition}.wasm"));
         let files = [guest, collector, composition].map(|name| component_path(workspace, name));
@@ -255,11 +262,11 @@ fn componentize(workspace: &Workspace) -> Command {
 }
 
 /// rustc for Wasm: the package's library as a crate of one type.
-fn rustc_for_wasm(workspace: &Workspace, core: &Core, crate_type: &str) -> Command {
+fn rustc_for_wasm(workspace: &Workspace, core: &Core, profile: &str, crate_type: &str) -> Command {
     let mut rustc = cargo(workspace);
     rustc
         .args(["rustc", "--package", core.package, "--lib"])
-        .args(["--profile", "wasm", "--target", WASM_TARGET])
+        .args(["--profile", profile, "--target", WASM_TARGET])
         .args(["--crate-type", crate_type]);
     if !core.features.is_empty() {
         rustc.args(["--no-default-features", "--features", core.features]);
@@ -269,21 +276,41 @@ fn rustc_for_wasm(workspace: &Workspace, core: &Core, crate_type: &str) -> Comma
 }
 
 /// What cargo built: each door of the collector to the same file.
-fn built_path(workspace: &Workspace, core: &Core) -> PathBuf {
-    let folder = workspace.target().join(WASM_TARGET).join("wasm");
+fn built_path(workspace: &Workspace, core: &Core, profile: &str) -> PathBuf {
+    let folder = workspace.target().join(WASM_TARGET).join(profile);
     folder.join(format!("{}.wasm", core.package.replace('-', "_")))
 }
 
 fn build_core_module(workspace: &Workspace, core: &Core) -> Result<()> {
-    let mut rustc = rustc_for_wasm(workspace, core, "cdylib");
+    let built = compile_core_module(workspace, core, PROFILE)?;
+    let optimised = core_path(workspace, core.name);
+    optimise(workspace, core, &built, &optimised)?;
+    copy(&optimised, &component_path(workspace, core.name))
+}
+
+fn compile_core_module(workspace: &Workspace, core: &Core, profile: &str) -> Result<PathBuf> {
+    let mut rustc = rustc_for_wasm(workspace, core, profile, "cdylib");
     // The stack too lies above what is the language's.
     rustc
         .arg("-Clink-arg=--no-stack-first")
         .arg(format!("-Clink-arg=--global-base={LANGUAGE_BOUND}"));
     run(&mut rustc, &format!("building {}", core.name))?;
-    let optimised = core_path(workspace, core.name);
-    optimise(workspace, core, &built_path(workspace, core), &optimised)?;
-    copy(&optimised, &component_path(workspace, core.name))
+    Ok(built_path(workspace, core, profile))
+}
+
+/// Makes the core module and the base component with their arithmetic checked: an overflow
+/// traps. The tests on the hosts run on both.
+fn build_checked(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.artifacts().join(CHECKED_FOLDER);
+    fs::create_dir_all(&folder).context("cannot make the folder for the checked modules")?;
+    let module = &CORE_MODULES[0];
+    let built = compile_core_module(workspace, module, CHECKED_PROFILE)?;
+    copy(&built, &folder.join(format!("{}.wasm", module.name)))?;
+    let component = &COLLECTORS[0];
+    let what = format!("building {}, checked", component.name);
+    run(&mut rustc_for_wasm(workspace, component, CHECKED_PROFILE, "cdylib"), &what)?;
+    let built = built_path(workspace, component, CHECKED_PROFILE);
+    encode(workspace, component, &built, &folder.join(format!("{}.wasm", component.name)))
 }
 
 fn build_library(workspace: &Workspace) -> Result<()> {
@@ -294,24 +321,31 @@ fn build_library(workspace: &Workspace) -> Result<()> {
         world: None,
         is_small: true,
     };
-    run(&mut rustc_for_wasm(workspace, &core, "staticlib"), &format!("building {LIBRARY}"))?;
-    let built = workspace.target().join(WASM_TARGET).join("wasm").join(LIBRARY);
+    run(
+        &mut rustc_for_wasm(workspace, &core, PROFILE, "staticlib"),
+        &format!("building {LIBRARY}"),
+    )?;
+    let built = workspace.target().join(WASM_TARGET).join(PROFILE).join(LIBRARY);
     copy(&built, &workspace.artifact(LIBRARY))?;
     copy(&workspace.root().join(HEADER_SOURCE), &workspace.artifact(HEADER))
 }
 
 fn build_component(workspace: &Workspace, core: &Core) -> Result<()> {
-    let mut rustc = rustc_for_wasm(workspace, core, "cdylib");
+    let mut rustc = rustc_for_wasm(workspace, core, PROFILE, "cdylib");
     run(&mut rustc, &format!("building {}", core.name))?;
-    let built = built_path(workspace, core);
+    let built = built_path(workspace, core, PROFILE);
     let module = core_path(workspace, core.name);
     if core.is_small {
         optimise(workspace, core, &built, &module)?;
     } else {
         copy(&built, &module)?;
     }
+    encode(workspace, core, &module, &component_path(workspace, core.name))
+}
+
+fn encode(workspace: &Workspace, core: &Core, module: &Path, component: &Path) -> Result<()> {
     let mut encode = componentize(workspace);
-    encode.arg("encode").arg(&module).arg(component_path(workspace, core.name));
+    encode.arg("encode").args([module, component]);
     if let Some(world) = core.world {
         encode.arg("--wit").arg(workspace.root().join("wit")).args(["--world", world]);
     }

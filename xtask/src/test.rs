@@ -9,7 +9,7 @@ use crate::help;
 use crate::process::{cargo, progress, run_visibly};
 use crate::run::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
-use crate::{bench, build, check, mutations, npm, vera};
+use crate::{bench, build, check, miri, mutations, npm, vera};
 
 const HELP: &str = "\
 Checks the sources, builds what is missing, and runs every test.
@@ -24,8 +24,9 @@ In this order:
   4. the tests of the build tools, the ledger and the collector, natively, and random
      programs against the model
   5. the tests on the hosts, wasmtime and both versions of jco
-  6. cargo xtask vera --test: Vera programs, on their own collector and on this one
-  7. cargo xtask bench --quick: every peer runs, and all checksums agree
+  6. cargo xtask miri: the collector's native tests under Miri
+  7. cargo xtask vera --test: Vera programs, on their own collector and on this one
+  8. cargo xtask bench --quick: every peer runs, and all checksums agree
 
 The first time takes about 35 minutes on two cores, later ones some ten.
 
@@ -67,6 +68,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
             &format!("testing {package}"),
         )?;
     }
+    miri::all(&workspace)?;
     vera::test(&workspace)?;
     progress("running the benchmark at small sizes");
     bench::command(Parser::from_args(["--quick", "--no-build"]))

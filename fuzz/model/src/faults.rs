@@ -31,6 +31,7 @@ pub const GROWING_LIMITS: Limits = Limits {
     may_exhaust: true,
     interior_pointers: GROWING.interior_pointers,
     dangles: false,
+    is_high: false,
     is_quarantined: false,
 };
 

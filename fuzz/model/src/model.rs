@@ -75,6 +75,8 @@ pub struct Limits {
     /// what it points into, and keep what is there later: so there is then no operation that
     /// may leave objects behind that the model does not know.
     pub dangles: bool,
+    /// Whether memory lies in the upper half of the address space.
+    pub is_high: bool,
     /// Whether no object may have the place of one that the last collection freed.
     pub is_quarantined: bool,
 }

@@ -24,7 +24,8 @@ const MOST_SCOPES: usize = 6;
 /// A component's lists pass through an allocator that traps where memory is refused, but
 /// has this much from the start.
 const LONG_LIST_WORDS: u32 = 4_096;
-/// Scalars have this bit, or are small, so that none is an address by chance.
+/// Scalars have this bit, or are small, so that none is an address by chance; where memory
+/// is in the upper half, they have it not.
 const SCALAR: u32 = 1 << 31;
 
 /// An operation of the program, and how often it comes, in 256.
@@ -231,6 +232,7 @@ impl<S: Subject> Model<'_, S> {
             }
             5 => object & !0xffff,
             6 => object.wrapping_sub(self.choices.of(&inside)),
+            7 if self.limits.is_high => self.choices.word() | 0xfe00_0000,
             7 => self.choices.word() & 0x01ff_ffff,
             _ => object,
         }
@@ -250,6 +252,7 @@ impl<S: Subject> Model<'_, S> {
     fn scalar(&mut self) -> u32 {
         match self.choices.below(4) {
             0 => self.choices.below(256),
+            _ if self.limits.is_high => self.choices.word() & !SCALAR,
             _ => self.choices.word() | SCALAR,
         }
     }

@@ -1,5 +1,6 @@
 //! Whole runs on the native collector: of a fuzzer's bytes, of a seed, with faults.
 
+use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Error, Options, Sizing, StressModes};
 
 use crate::call::Name;
@@ -23,6 +24,8 @@ pub struct Setup {
     pub is_heavy: bool,
     /// Whether conservative objects may hold words that keep nothing.
     pub dangles: bool,
+    /// Whether memory ends where the address space does.
+    pub is_high: bool,
 }
 
 /// Memory that programs do not come to the end of.
@@ -39,6 +42,7 @@ impl Setup {
                 || self.most_pages < ENOUGH_PAGES,
             interior_pointers: self.options.interior_pointers,
             dangles: self.dangles,
+            is_high: self.is_high,
             is_quarantined: self.options.stress_modes.quarantine,
         }
     }
@@ -89,6 +93,7 @@ impl Setup {
             refuses: choices.one_in(3),
             is_heavy: choices.one_in(8),
             dangles: choices.one_in(2),
+            is_high: choices.one_in(4),
         }
     }
 
@@ -103,12 +108,17 @@ impl Setup {
         setup.gap_pages = 0;
         setup.refuses = false;
         setup.dangles = false;
+        setup.is_high = false;
         setup
     }
 }
 
 fn model<'a>(setup: &Setup, choices: Choices<'a>) -> Result<Model<'a, Native>, Error> {
-    let native = Native::new(setup.options, setup.most_pages, setup.gap_pages)?;
+    let memory = match setup.is_high {
+        true => ModelMemory::at_the_end(setup.most_pages),
+        false => ModelMemory::with_limit(setup.most_pages),
+    };
+    let native = Native::with_gaps(memory, setup.options, setup.gap_pages)?;
     Ok(Model::new(native, choices, setup.limits()))
 }
 

@@ -33,6 +33,13 @@ pub trait Subject {
         true
     }
 
+    /// For a collector that pushes: takes handles, by kind and number, that another gave at
+    /// this point when asked for so many. The answer is those that this one has, too;
+    /// none where handles are drained here.
+    fn take_pushed(&mut self, _given: &[u32], _most: u32) -> Option<Answer> {
+        None
+    }
+
     /// Has memory refuse some of its growths, by their numbers.
     fn refuse_growths(&mut self, which: Range<u64>);
 
@@ -66,7 +73,17 @@ impl Native {
     ///
     /// Errors: as [`Heap::new`].
     pub fn new(options: Options, most_pages: u32, gap_pages: u32) -> Result<Native, Error> {
-        let mut memory = ModelMemory::with_limit(most_pages);
+        Native::with_gaps(ModelMemory::with_limit(most_pages), options, gap_pages)
+    }
+
+    /// The same over some memory.
+    ///
+    /// Errors: as [`Native::over`].
+    pub fn with_gaps(
+        mut memory: ModelMemory,
+        options: Options,
+        gap_pages: u32,
+    ) -> Result<Native, Error> {
         memory.set_gap_pages(gap_pages);
         Native::over(memory, options)
     }

@@ -1,6 +1,7 @@
 //! The differential test: one trace of the model's, recorded on the native collector and
-//! replayed on it again, on the core module and the component under wasmtime, and on the
-//! component under jco. Every answer must be the same, to the last released handle; and
+//! replayed on it again, on the core module and the components under wasmtime, and on the
+//! component under jco. The core module and the base component also come with their
+//! arithmetic checked, so that an overflow traps. Every answer must be the same, to the last released handle; and
 //! the same program with each growth of memory refused in turn.
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,10 @@ use crate::subject::{
 /// The collectors, compiled.
 pub struct Collectors {
     core: CoreModule,
+    checked_core: CoreModule,
     component: CollectorComponent,
+    /// The other components, with what they are called.
+    others: Vec<(&'static str, CollectorComponent)>,
     artifacts: PathBuf,
 }
 
@@ -75,7 +79,16 @@ impl Collectors {
     pub fn load(artifacts: &Path) -> Result<Self> {
         Ok(Collectors {
             core: CoreModule::load(&artifacts.join("tether_gc.core.wasm"))?,
+            checked_core: CoreModule::load(&artifacts.join("checked/tether_gc.core.wasm"))?,
             component: CollectorComponent::load(&artifacts.join("tether-gc.wasm"))?,
+            others: [
+                ("the component with checked arithmetic", "checked/tether-gc.wasm"),
+                ("the component that pushes", "tether-gc-push.wasm"),
+                ("the component for WASI", "tether-gc-wasi.wasm"),
+            ]
+            .into_iter()
+            .map(|(host, file)| Ok((host, CollectorComponent::load(&artifacts.join(file))?)))
+            .collect::<Result<_>>()?,
             artifacts: artifacts.to_path_buf(),
         })
     }
@@ -102,13 +115,22 @@ impl Collectors {
             let mut hosts: Vec<(&str, Box<dyn Subject>)> =
                 vec![("the native collector, again", Box::new(native(&setup)?))];
             if program != Program::Component {
-                let core = CoreSubject::start(&self.core, &setup.options, 0..0);
-                hosts.push(("the core module", Box::new(core.context("core did not start")?)));
+                for (host, module) in [
+                    ("the core module", &self.core),
+                    ("the core module with checked arithmetic", &self.checked_core),
+                ] {
+                    let core = CoreSubject::start(module, &setup.options, 0..0);
+                    hosts.push((host, Box::new(core.context("core did not start")?)));
+                }
             }
             if has_component {
-                let made = ComponentSubject::start(&self.component, &setup.options, 0..0);
-                let made = made.context("the component did not start")?;
-                hosts.push(("the component", Box::new(made)));
+                let base = [("the component", &self.component)];
+                let others = self.others.iter().map(|(host, component)| (*host, component));
+                for (host, component) in base.into_iter().chain(others) {
+                    let made = ComponentSubject::start(component, &setup.options, 0..0);
+                    let made = made.with_context(|| format!("{host} did not start"))?;
+                    hosts.push((host, Box::new(made)));
+                }
             }
             for (host, mut subject) in hosts {
                 if let Err(difference) = trace.replay(subject.as_mut()) {

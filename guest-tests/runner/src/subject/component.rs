@@ -1,5 +1,7 @@
-//! The base component, not composed with anything: the host calls its exports.
+//! The components, not composed with anything: the host calls their exports. What the one
+//! that pushes has delivered waits here for the trace to ask for it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -7,11 +9,12 @@ use anyhow::{Result, anyhow};
 use tether_gc::Options;
 use tether_model::call::{Answer, Code, Failure, Name};
 use tether_model::subject::Subject;
-use wasmtime::component::{Component, Linker};
-use wasmtime::{Engine, Store};
+use wasmtime::component::{Component, ComponentType, Lift, Linker};
+use wasmtime::{Engine, Store, StoreContextMut};
 
 use super::{Growth, limit_word};
 use crate::engine::{compile, engine};
+use crate::wasi::{self, HasWasi, Wasi};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -25,10 +28,44 @@ use bindings::exports::tether::gc::heap::{Options as WitOptions, Sizing, Store a
 use bindings::exports::tether::gc::types::Error;
 use bindings::exports::tether::gc::wrappers::{DeadHandle, Registration};
 
-/// The component, compiled once.
+/// One of the components, compiled once.
 pub struct CollectorComponent {
     engine: Engine,
     component: Component,
+    pushes: bool,
+}
+
+/// What the components import, and how their memory grows.
+struct World {
+    growth: Growth,
+    wasi: Wasi,
+    /// Kinds and handles that were delivered, and that no trace has asked for yet.
+    delivered: BTreeSet<(u32, u32)>,
+}
+
+impl HasWasi for World {
+    fn wasi(&mut self) -> &mut Wasi {
+        &mut self.wasi
+    }
+}
+
+/// One item of a batch, as the interface `releaser` has it.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Released {
+    kind: u32,
+    handle: u32,
+}
+
+fn release(
+    mut store: StoreContextMut<'_, World>,
+    (batch,): (Vec<Released>,),
+) -> wasmtime::Result<()> {
+    for Released { kind, handle } in batch {
+        let is_new = store.data_mut().delivered.insert((kind, handle));
+        assert!(is_new, "{handle} was delivered twice");
+    }
+    Ok(())
 }
 
 impl CollectorComponent {
@@ -40,14 +77,20 @@ impl CollectorComponent {
     pub fn load(path: &Path) -> Result<Self> {
         let engine = engine().map_err(|error| anyhow!("cannot set up wasmtime: {error:?}"))?;
         let component = compile(&engine, path)?;
-        Ok(CollectorComponent { engine, component })
+        let pushes = component
+            .component_type()
+            .imports(&engine)
+            .next()
+            .is_some_and(|(name, _)| name.starts_with("tether:gc/releaser"));
+        Ok(CollectorComponent { engine, component, pushes })
     }
 }
 
 /// An instance of it, with a heap.
 pub struct ComponentSubject {
     collector: Collector,
-    store: Store<Growth>,
+    store: Store<World>,
+    pushes: bool,
 }
 
 fn failure(error: Error) -> Failure {
@@ -114,9 +157,15 @@ impl ComponentSubject {
         refuse: Range<u64>,
     ) -> Option<Self> {
         let growth = Growth { refuse, ..Growth::default() };
-        let mut store = Store::new(&component.engine, growth);
-        store.limiter(|growth| growth);
-        let linker = Linker::new(&component.engine);
+        let world = World { growth, wasi: Wasi::new(None), delivered: BTreeSet::new() };
+        let mut store = Store::new(&component.engine, world);
+        store.limiter(|world| &mut world.growth);
+        let mut linker = Linker::new(&component.engine);
+        wasi::add_to_linker(&mut linker).expect("WASI can be linked");
+        linker
+            .instance("tether:gc/releaser@0.1.0")
+            .and_then(|mut releaser| releaser.func_wrap("release", release))
+            .expect("the releaser can be linked");
         let collector = Collector::instantiate(&mut store, &component.component, &linker)
             .expect("the component can be instantiated");
         let options = WitOptions {
@@ -134,7 +183,7 @@ impl ComponentSubject {
             },
             stress: options.stress,
         };
-        let mut subject = ComponentSubject { collector, store };
+        let mut subject = ComponentSubject { collector, store, pushes: component.pushes };
         let configured = answered(
             subject.collector.tether_gc_heap().call_configure(&mut subject.store, options),
         );
@@ -266,7 +315,16 @@ impl ComponentSubject {
             (Name::HandleOf, &[wrapper]) => answered(wrappers.call_handle_of(store, wrapper)),
             (Name::Dispose, &[wrapper]) => answered(wrappers.call_dispose(store, wrapper)),
             (Name::Drain, &[most]) => given(wrappers.call_drain(store, most)),
+            (Name::Pending, []) if self.pushes => {
+                let waiting = given(wrappers.call_pending(&mut *store));
+                assert_eq!(waiting, Ok(vec![0]), "not all was delivered");
+                Ok(vec![store.data().delivered.len() as u32])
+            }
             (Name::Pending, []) => given(wrappers.call_pending(store)),
+            (Name::Close, []) if self.pushes => {
+                // What was delivered before is not among those that it counts.
+                answered(wrappers.call_close(store)).map(|_| Vec::new())
+            }
             (Name::Close, []) => answered(wrappers.call_close(store)),
             _ => panic!("the component has no {name:?} of {} words", words.len()),
         }
@@ -315,15 +373,29 @@ impl Subject for ComponentSubject {
         0
     }
 
+    fn take_pushed(&mut self, given: &[u32], most: u32) -> Option<Answer> {
+        if !self.pushes {
+            return None;
+        }
+        let delivered = &mut self.store.data_mut().delivered;
+        let pairs = given.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+        let mut taken: Vec<(u32, u32)> = pairs.filter(|pair| delivered.remove(pair)).collect();
+        // Where fewer came than were asked for, there were no more.
+        if given.len() < most as usize * 2 {
+            taken.extend(delivered.iter());
+        }
+        Some(Ok(taken.into_iter().flat_map(|(kind, handle)| [kind, handle]).collect()))
+    }
+
     fn refuse_growths(&mut self, which: Range<u64>) {
-        self.store.data_mut().refuse = which;
+        self.store.data_mut().growth.refuse = which;
     }
 
     fn growths(&mut self) -> u64 {
-        self.store.data().asked
+        self.store.data().growth.asked
     }
 
     fn refusals(&mut self) -> u64 {
-        self.store.data().refused
+        self.store.data().growth.refused
     }
 }

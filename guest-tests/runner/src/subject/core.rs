@@ -60,6 +60,16 @@ impl CoreSubject {
     /// Makes a heap with some options, in memory that refuses some growths; none where
     /// it cannot start.
     pub fn start(module: &CoreModule, options: &Options, refuse: Range<u64>) -> Option<Self> {
+        Self::start_behind(module, options, refuse, 0)
+    }
+
+    /// The same after the program has grown memory to so many pages.
+    pub fn start_behind(
+        module: &CoreModule,
+        options: &Options,
+        refuse: Range<u64>,
+        pages: u64,
+    ) -> Option<Self> {
         let growth = Growth { refuse, ..Growth::default() };
         let mut store = Store::new(&module.engine, growth);
         store.limiter(|growth| growth);
@@ -68,6 +78,8 @@ impl CoreSubject {
         let instance = Instance::new(&mut store, &module.module, &[release.into()])
             .expect("the core module can be instantiated");
         let memory = instance.get_memory(&mut store, "memory").expect("it exports its memory");
+        let more = pages.saturating_sub(memory.size(&store));
+        memory.grow(&mut store, more).expect("address space can be had");
         let state = instance.get_global(&mut store, "tether_state").expect("it exports its state");
         let state = state.get(&mut store).unwrap_i32() as u32;
         let functions = HashMap::new();

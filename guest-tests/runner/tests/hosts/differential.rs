@@ -26,9 +26,9 @@ fn every_collector_gives_the_same_answers() {
         assert_eq!(covered.traces, 6);
         assert!(covered.collections > 100 && covered.handles > 100, "{covered:?}");
         let executions = match program {
-            Program::Common => 5,
-            Program::Core => 2,
-            Program::Component => 4,
+            Program::Common => 9,
+            Program::Core => 3,
+            Program::Component => 7,
         };
         assert_eq!(covered.compared, executions * covered.steps, "{covered:?}");
     }

@@ -9,11 +9,13 @@
 mod bad_references;
 mod bare;
 mod command_line;
+mod composed;
 mod core_abi;
 mod core_door;
 mod differential;
 mod guests;
 mod ledger;
+mod limits;
 mod malformed;
 mod memory;
 mod missing_root;

@@ -1,0 +1,150 @@
+//! Growth of memory refused in a composition of two components: a guest and the collector.
+//! Each growth in its own run; the guest sees an error, nothing traps, nothing is lost, and
+//! when memory comes back the same operation works.
+
+use std::collections::HashMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use tether_componentize::world::World;
+use tether_componentize::{compose, encode};
+use tether_runner::engine::engine;
+use tether_runner::subject::Growth;
+use wasmtime::component::{Component, Linker, TypedFunc};
+use wasmtime::{Engine, Store};
+
+use crate::support::{artifact, temporary};
+
+/// The number of the error `out-of-memory`, and one.
+const OUT_OF_MEMORY: u32 = 1;
+
+/// The guest and the collector, composed and compiled.
+fn composition() -> &'static (Engine, Component) {
+    static COMPOSITION: OnceLock<(Engine, Component)> = OnceLock::new();
+    COMPOSITION.get_or_init(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let sources = here.join("tests/hosts/composed");
+        // The guest's world, with the collector's package beside it.
+        let wit = temporary("composed-wit");
+        fs::create_dir_all(wit.join("deps/gc")).unwrap();
+        fs::copy(sources.join("program.wit"), wit.join("program.wit")).unwrap();
+        for file in fs::read_dir(here.join("../../wit")).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), wit.join("deps/gc").join(file.file_name())).unwrap();
+        }
+        let module = wat::parse_file(sources.join("program.wat")).unwrap();
+        let guest = encode(&module, Some(World { wit: &wit, name: Some("program") })).unwrap();
+        fs::remove_dir_all(&wit).unwrap();
+        let collector = fs::read(artifact("tether-gc.wasm")).unwrap();
+        let composed = compose(&guest, &collector).unwrap();
+        let engine = engine().unwrap();
+        let component = Component::new(&engine, composed).unwrap();
+        (engine, component)
+    })
+}
+
+struct Program {
+    store: Store<Growth>,
+    none: HashMap<&'static str, TypedFunc<(), (u32,)>>,
+    one: HashMap<&'static str, TypedFunc<(u32,), (u32,)>>,
+    set: TypedFunc<(u32, u32), (u32,)>,
+}
+
+impl Program {
+    fn start(refuse: Range<u64>) -> Program {
+        let (engine, component) = composition();
+        let mut store = Store::new(engine, Growth { refuse, ..Growth::default() });
+        store.limiter(|growth| growth);
+        let instance = Linker::new(engine).instantiate(&mut store, component).unwrap();
+        let none = ["figure", "depth", "collect", "verify", "close", "pending"]
+            .map(|name| (name, instance.get_typed_func(&mut store, name).unwrap()));
+        let one = ["keep", "hold", "get"]
+            .map(|name| (name, instance.get_typed_func(&mut store, name).unwrap()));
+        let set = instance.get_typed_func(&mut store, "set").unwrap();
+        Program { store, none: none.into(), one: one.into(), set }
+    }
+
+    fn call(&mut self, name: &str) -> u32 {
+        self.none[name].call(&mut self.store, ()).expect("nothing traps").0
+    }
+
+    fn call_with(&mut self, name: &str, word: u32) -> u32 {
+        self.one[name].call(&mut self.store, (word,)).expect("nothing traps").0
+    }
+
+    /// What the guest does, until an operation is refused. Objects carry their number.
+    fn go_on(&mut self, done: &mut u32) -> Result<(), (u32, u32)> {
+        const STEPS: u32 = 400;
+        while *done < STEPS {
+            let (name, word) = match *done % 4 {
+                0 => ("keep", 20_000),
+                1 => ("hold", *done),
+                2 => ("keep", 64),
+                _ => ("keep", 7_000),
+            };
+            match self.call_with(name, word) {
+                0 => {}
+                code => return Err((code, self.call("figure"))),
+            }
+            let wrote = self.set.call(&mut self.store, (*done, *done)).expect("nothing traps").0;
+            assert_eq!(wrote, 0, "step {done}");
+            *done += 1;
+        }
+        Ok(())
+    }
+
+    /// Everything is there, and comes out.
+    fn check_end(&mut self, done: u32) {
+        assert_eq!(self.call("collect"), 0);
+        assert_eq!(self.call("verify"), 0);
+        assert_eq!(self.call("depth"), done);
+        for root in 0..done {
+            assert_eq!(self.call_with("get", root), root, "an object was lost or overwritten");
+        }
+        assert_eq!(self.call("pending"), 0);
+        assert_eq!(self.call("close"), 0);
+        assert_eq!(self.call("pending"), done / 4, "handles were lost, or came twice");
+    }
+}
+
+#[test]
+fn every_growth_of_a_compositions_memory_in_turn_is_refused() {
+    let mut undisturbed = Program::start(0..0);
+    let mut done = 0;
+    undisturbed.go_on(&mut done).unwrap();
+    undisturbed.check_end(done);
+    let growths = undisturbed.store.data().asked;
+    assert!(growths > 20, "the program grows memory only {growths} times");
+
+    let mut seen = 0;
+    for index in 0..growths {
+        // That one alone, which a smaller request or a collection may make up for; and all
+        // from that one on, which nothing can.
+        for refuse in [index..index + 1, index..u64::MAX] {
+            let for_good = refuse.end == u64::MAX;
+            let mut program = Program::start(refuse);
+            let mut done = 0;
+            if let Err((code, figure)) = program.go_on(&mut done) {
+                seen += 1;
+                assert_eq!(code, OUT_OF_MEMORY, "growth {index}");
+                assert!(figure >= 64, "growth {index}: {figure} bytes");
+                // Refused again, and the same.
+                if for_good {
+                    assert_eq!(program.go_on(&mut done), Err((code, figure)));
+                }
+                if done > 0 {
+                    assert_eq!(program.call("verify"), 0, "growth {index}");
+                }
+            } else {
+                assert!(!for_good, "growth {index} was not needed");
+            }
+            assert!(program.store.data().refused > 0, "growth {index} was not refused");
+            program.store.data_mut().refuse = 0..0;
+            program.go_on(&mut done).unwrap();
+            program.check_end(done);
+        }
+    }
+    assert!(seen >= growths, "the guest saw {seen} errors of {growths} growths");
+}

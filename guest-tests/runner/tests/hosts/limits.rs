@@ -1,0 +1,71 @@
+//! Every limit at ±1 (`fuzz/model/src/limits.rs`), on the core module and the component; and
+//! the core module where the address space ends.
+
+use tether_model::call::Code;
+use tether_model::choices::Choices;
+use tether_model::faults::{GROWING, GROWING_LIMITS};
+use tether_model::limits::{self, OPTIONS};
+use tether_model::model::{Limits, Model};
+use tether_model::subject::Subject;
+use tether_runner::subject::{CollectorComponent, ComponentSubject, CoreModule, CoreSubject};
+
+use crate::support::artifact;
+
+fn each_limit<S: Subject>(fresh: impl Fn() -> S) {
+    limits::root_slots(&mut fresh());
+    limits::scopes(&mut fresh());
+    limits::wrappers(&mut fresh());
+    assert!(limits::pins(&mut fresh()) > 10);
+    assert!(limits::layouts(&mut fresh()) > 5);
+}
+
+#[test]
+fn limits_hold_exactly_through_the_core_door() {
+    let module = CoreModule::load(&artifact("tether_gc.core.wasm")).unwrap();
+    each_limit(|| CoreSubject::start(&module, &OPTIONS, 0..0).expect("there is memory"));
+}
+
+#[test]
+fn limits_hold_exactly_through_the_component_door() {
+    let component = CollectorComponent::load(&artifact("tether-gc.wasm")).unwrap();
+    each_limit(|| ComponentSubject::start(&component, &OPTIONS, 0..0).expect("there is memory"));
+}
+
+/// Pages of the program's own, so that the collector has the last 100 of 65,536.
+const PAGES_BEFORE: u64 = 65_536 - 100;
+
+/// Both as it is delivered and with its arithmetic checked: there an overflow traps.
+const MODULES: [&str; 2] = ["tether_gc.core.wasm", "checked/tether_gc.core.wasm"];
+
+#[test]
+fn nothing_wraps_around_at_the_end_of_the_address_space() {
+    for name in MODULES {
+        let module = CoreModule::load(&artifact(name)).unwrap();
+        let options = limits::UNLIMITED;
+        let core = CoreSubject::start_behind(&module, &options, 0..0, PAGES_BEFORE);
+        limits::address_space(&mut core.expect("there is memory"));
+    }
+}
+
+#[test]
+fn random_programs_agree_at_the_end_of_the_address_space() {
+    for name in MODULES {
+        let module = CoreModule::load(&artifact(name)).unwrap();
+        let limits = Limits { is_high: true, ..GROWING_LIMITS };
+        let mut exhausted = 0;
+        for seed in 0..4 {
+            let core = CoreSubject::start_behind(&module, &GROWING, 0..0, PAGES_BEFORE);
+            let core = core.expect("there is memory");
+            let mut model = Model::new(core, Choices::seeded(seed), limits);
+            // Memory refuses by itself.
+            model.is_refusing = false;
+            model.is_heavy = true;
+            model.define_layouts();
+            for _ in 0..1_500 {
+                model.step();
+            }
+            exhausted += model.end().1.failures.get(&Code::OutOfMemory).copied().unwrap_or(0);
+        }
+        assert!(exhausted > 20, "memory ended {exhausted} times only");
+    }
+}
