@@ -98,7 +98,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let leaf = self.allocate_keeping(layout::LEAF, length_bytes, NOTHING)?;
         // What pads the last word is written too: an object is whole granules.
         self.put_words(leaf, words);
-        self.roots.push(&mut self.supply.memory, leaf)
+        self.roots.push_in_room(&mut self.supply.memory, leaf);
+        Ok(())
     }
 
     /// Runs instructions while each is a null or an object in a block to push, or makes a
