@@ -262,67 +262,6 @@ fn words_that_look_like_references_never_corrupt() {
 }
 
 #[test]
-fn build_makes_objects_in_postfix_order() {
-    let mut heap = heap(Options::DEFAULT);
-    let pair = heap.define_layout(Words::new(3, 0b101), Words::NONE).unwrap();
-    let list = heap.define_layout(Words::new(1, 0), Words::new(1, 1)).unwrap();
-    // (leaf "abcde", pair {leaf, 7, null}, list [pair, leaf])
-    let program = [
-        5 << 8,
-        u32::from_le_bytes(*b"abcd"),
-        u32::from(b'e'),
-        2,
-        0,
-        pair << 8 | 1,
-        0,
-        7,
-        4 << 8,
-        u32::from_le_bytes(*b"wxyz"),
-        list << 8 | 1,
-        2,
-        99,
-    ];
-    assert_eq!(heap.build(&program), Ok(1));
-    let root = heap.root(0).unwrap();
-    heap.collect().unwrap();
-    assert_eq!(heap.get(root, 0), Ok(99));
-    let (first, second) = (heap.get(root, 1).unwrap(), heap.get(root, 2).unwrap());
-    let mut bytes = [0; 4];
-    heap.read_bytes(second, 0, &mut bytes).unwrap();
-    assert_eq!(&bytes, b"wxyz");
-    assert_eq!(heap.get(first, 1), Ok(7));
-    assert_eq!(heap.get(first, 2), Ok(0));
-    let leaf = heap.get(first, 0).unwrap();
-    let mut bytes = [0; 8];
-    heap.read_bytes(leaf, 0, &mut bytes).unwrap();
-    assert_eq!(&bytes, b"abcde\0\0\0");
-    assert_eq!(heap.verify(), None);
-}
-
-#[test]
-fn build_stops_at_the_failing_instruction() {
-    let mut heap = heap(Options { root_capacity: 4, ..Options::DEFAULT });
-    let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
-    let stopped = |at, reason| Err(BuildError { at, reason });
-    let cut_off = |word| Error::InvalidInstruction { word };
-    assert_eq!(heap.build(&[2, 0, 9]), stopped(2, cut_off(9)));
-    assert_eq!(heap.depth(), 1, "what came before stands");
-    assert_eq!(heap.build(&[8 << 8, 1]), stopped(0, cut_off(8 << 8)));
-    assert_eq!(heap.build(&[pair << 8 | 1]), stopped(0, cut_off(pair << 8 | 1)));
-    assert_eq!(heap.build(&[9 << 8 | 3]), stopped(0, Error::NoSuchRoot { index: 9 }));
-    assert_eq!(heap.build(&[77 << 8 | 1, 0]), stopped(0, Error::InvalidLayout { layout: 77 }));
-    assert_eq!(heap.build(&[u32::MAX << 8]), stopped(0, cut_off(u32::MAX << 8)));
-    let full = Error::RootStackFull { capacity: 4 };
-    assert_eq!(heap.build(&[2, 0, 2, 0, 2, 0, 2, 0]), stopped(6, full));
-    assert_eq!(heap.build(&[0]), stopped(0, full));
-    // Two are popped, so one can be pushed.
-    assert_eq!(heap.build(&[pair << 8 | 1, 0]), Ok(3));
-    assert_eq!(heap.build(&[3 << 8 | 3]), Ok(0));
-    assert_eq!(heap.build(&[]), Ok(0));
-    assert_eq!(heap.verify(), None);
-}
-
-#[test]
 fn objects_are_read_whole_as_many_as_fit() {
     let mut heap = heap(Options::DEFAULT);
     let objects: Vec<_> = (1..=4)
