@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::heap;
+use common::{at_size, heap};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{BuildError, Error, Heap, LayoutId, Options, Reference, Words};
 
@@ -96,7 +96,7 @@ fn a_program_stops_at_the_failing_instruction() {
 
 #[test]
 fn small_objects_have_their_words_where_the_layout_says() {
-    for words in 1..=17 {
+    for words in (1..=17).step_by(at_size(1, 8) as usize) {
         for references in [0, 1, 0b10, 0b101, 0b1_0110_1001, 1 << (words - 1), u64::MAX] {
             let references = references & ((1 << words) - 1);
             let mut heap = heap_with_room(Options::DEFAULT);
@@ -135,8 +135,9 @@ fn small_objects_have_their_words_where_the_layout_says() {
 fn leaves_of_all_small_sizes_have_their_bytes_and_then_zeros() {
     let mut heap = heap_with_room(Options::DEFAULT);
     let mut program = Vec::new();
+    let sizes = || (0..=80).step_by(at_size(1, 16) as usize);
     let bytes = |size: u32| (1..=size).map(|byte| byte as u8);
-    for size in 0..=80 {
+    for size in sizes() {
         program.push(leaf(size));
         let bytes: Vec<u8> = bytes(size).collect();
         program.extend(bytes.chunks(4).map(|word| {
@@ -145,9 +146,9 @@ fn leaves_of_all_small_sizes_have_their_bytes_and_then_zeros() {
             u32::from_le_bytes(whole)
         }));
     }
-    assert_eq!(heap.build(&program), Ok(81));
-    for size in 0..=80 {
-        let made = heap.root(size).unwrap();
+    assert_eq!(heap.build(&program), Ok(sizes().count() as u32));
+    for (root, size) in (0..).zip(sizes()) {
+        let made = heap.root(root).unwrap();
         let granules = size.div_ceil(8).max(1);
         assert_eq!(heap.size_of(made), Ok(granules * 8), "{size} bytes");
         let expected: Vec<u8> =
@@ -160,7 +161,7 @@ fn leaves_of_all_small_sizes_have_their_bytes_and_then_zeros() {
 
 #[test]
 fn an_object_wants_as_many_roots_as_it_has_references() {
-    for references in 1..=8 {
+    for references in (1..=8).step_by(at_size(1, 7) as usize) {
         let mut heap = heap_with_room(Options::DEFAULT);
         let all = Words::new(references, (1 << references) - 1);
         let layout = heap.define_layout(all, Words::NONE).unwrap();
@@ -275,7 +276,7 @@ fn a_program_that_collects_keeps_what_it_has_made() {
         [PUSH, 0].into_iter().chain((0..100).flat_map(|n| [object(node), 0, n])).collect();
     assert_eq!(heap.build(&list), Ok(1));
     let garbage = [leaf(60), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 1 << 8 | 3];
-    let rounds = common::at_size(200, 2);
+    let rounds = at_size(200, 2);
     for _ in 0..rounds {
         assert_eq!(heap.build(&garbage.repeat(200)), Ok(1));
     }
