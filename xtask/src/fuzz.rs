@@ -51,6 +51,8 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
+    // libFuzzer takes 0 for no end.
+    ensure!(minutes > 0, "--minutes takes a number from 1 on");
     let workspace = Workspace::find();
     ensure_nightly(&workspace, &["rust-src", "llvm-tools"])?;
     ensure_program(&workspace, CARGO_FUZZ.0, CARGO_FUZZ.1)?;
