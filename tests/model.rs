@@ -7,7 +7,7 @@ use tether_gc::{Options, Sizing};
 use tether_model::choices::Choices;
 use tether_model::faults;
 use tether_model::limits;
-use tether_model::run::{Setup, run_bytes, run_setup};
+use tether_model::run::{Setup, run_bytes, run_seed, run_setup};
 use tether_model::subject::Native;
 
 /// Under Miri, which is thousands of times as slow, there are fewer.
@@ -16,14 +16,7 @@ const SMALL: bool = cfg!(miri);
 #[test]
 fn random_programs_agree_with_the_model() {
     let (seeds, steps) = if SMALL { (0..1, 40) } else { (0..150, 2_000) };
-    let run = |seed| {
-        let mut choices = Choices::seeded(seed);
-        let mut setup = Setup::choose(&mut choices);
-        // At the end of the address space the map of pages is long, and always verified.
-        setup.is_high &= !SMALL;
-        run_setup(&setup, choices, steps).collections
-    };
-    let collections: u64 = seeds.map(run).sum();
+    let collections: u64 = seeds.map(|seed| run_seed(seed, steps).collections).sum();
     assert!(collections > if SMALL { 0 } else { 3_000 }, "{collections} collections");
 }
 
