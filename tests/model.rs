@@ -15,7 +15,7 @@ const SMALL: bool = cfg!(miri);
 
 #[test]
 fn random_programs_agree_with_the_model() {
-    let (seeds, steps) = if SMALL { (0..1, 60) } else { (0..150, 2_000) };
+    let (seeds, steps) = if SMALL { (0..1, 40) } else { (0..150, 2_000) };
     let collections: u64 = seeds.map(|seed| run_seed(seed, steps).collections).sum();
     assert!(collections > if SMALL { 0 } else { 3_000 }, "{collections} collections");
 }
@@ -56,7 +56,7 @@ fn programs_made_of_bytes_agree_with_the_model() {
 #[test]
 #[cfg_attr(miri, ignore = "a program that fills megabytes, once for each growth")]
 fn every_growth_in_turn_is_refused() {
-    let refusals = faults::refuse_each_growth(1, 2_500, 1, faults::native);
+    let refusals = faults::refuse_each_growth(1, 5_000, 1, faults::native);
     assert!(refusals.growths > 15, "{} growths", refusals.growths);
     assert!(refusals.not_started > 0 && refusals.not_started < refusals.runs);
 }

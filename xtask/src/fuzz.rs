@@ -51,6 +51,8 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
+    // libFuzzer takes 0 for no end.
+    ensure!(minutes > 0, "--minutes takes a number from 1 on");
     let workspace = Workspace::find();
     ensure_nightly(&workspace, &["rust-src", "llvm-tools"])?;
     ensure_program(&workspace, CARGO_FUZZ.0, CARGO_FUZZ.1)?;
@@ -70,9 +72,17 @@ fn cargo_fuzz(workspace: &Workspace, verb: &str) -> Command {
     let mut command = nightly(workspace, "cargo");
     command
         .args(["fuzz", verb, TARGET])
+        // Not the environment's variable: `coverage` builds elsewhere in spite of it.
+        .arg("--target-dir")
+        .arg(build_folder(workspace, verb))
         .current_dir(workspace.root().join("fuzz"))
-        .env("CARGO_TARGET_DIR", workspace.target().join("fuzz"));
+        .env_remove("CARGO_TARGET_DIR");
     command
+}
+
+/// Where cargo-fuzz builds: with coverage apart, so that neither is built anew after the other.
+fn build_folder(workspace: &Workspace, verb: &str) -> PathBuf {
+    workspace.target().join(if verb == "coverage" { "fuzz-coverage" } else { "fuzz" })
 }
 
 fn fuzz(workspace: &Workspace, minutes: u64) -> Result<Value> {
@@ -117,7 +127,7 @@ fn coverage(workspace: &Workspace) -> Result<Value> {
     let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
     let llvm_cov = sysroot.join("lib/rustlib").join(&host).join("bin/llvm-cov");
     let profile = workspace.root().join("fuzz/coverage").join(TARGET).join("coverage.profdata");
-    let built = workspace.target().join("fuzz").join(&host).join("coverage").join(&host);
+    let built = build_folder(workspace, "coverage").join(&host);
     let exported = output(
         Command::new(&llvm_cov)
             .args(["export", "--summary-only", "--instr-profile"])

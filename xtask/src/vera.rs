@@ -45,7 +45,8 @@ Options:
                        (67108864; Vera's own has 4096), handle-floor (4096),
                        growth-percent (0: the collector's own judgement; of what is
                        live, how much the heap grows between collections),
-                       stress (0: collect at every so many allocations)
+                       stress (0: collect at every so many allocations).
+                       Not with --own
       --json           print one JSON object instead
   -h, --help           print this
 
@@ -291,6 +292,16 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
         bail!("{word} does not go with what is asked for; see `cargo xtask vera --help`");
     }
     ensure!(options.mode != Mode::Test || options.file.is_none(), "--test takes no file");
+    ensure!(
+        options.file.as_deref() != Some(Path::new("-")),
+        "`-` is no file: Vera compiles a file, so write the program to one"
+    );
+    let is_limited = options.words.iter().any(|word| is_limit(word));
+    ensure!(
+        !is_limited || uses(&["--own"]).is_none(),
+        "--limit sets a limit of Tether's, and Vera's own collector has none that can be set: \
+         leave out --limit or --own"
+    );
     Ok(Some(options))
 }
 
@@ -310,6 +321,12 @@ fn limit(text: &str) -> Result<String> {
     Ok(format!("--{name}={value}"))
 }
 
+/// Whether a word of the package's is a limit.
+fn is_limit(word: &str) -> bool {
+    let name = word.strip_prefix("--").and_then(|rest| rest.split_once('='));
+    name.is_some_and(|(name, _)| LIMITS.contains(&name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,13 +338,12 @@ mod tests {
 
     #[test]
     fn a_program_is_run_with_its_arguments() {
-        let options = parsed(&[
-            "a.vera", "--entry", "f", "--limit", "stress=7", "--own", "--json", "--", "-5", "b",
-        ])
-        .unwrap();
+        let options =
+            parsed(&["a.vera", "--entry", "f", "--limit", "stress=7", "--json", "--", "-5", "b"])
+                .unwrap();
         assert_eq!(
             package_words(&options),
-            ["run", "--entry", "f", "--stress=7", "--own", "--json", "--", "a.vera", "-5", "b"]
+            ["run", "--entry", "f", "--stress=7", "--json", "--", "a.vera", "-5", "b"]
         );
     }
 
@@ -352,6 +368,8 @@ mod tests {
             &["a.vera", "--limit", "speed=3"],
             &["a.vera", "--limit", "stress=many"],
             &["a.vera", "--fast"],
+            &["a.vera", "--own", "--limit", "stress=7"],
+            &["-"],
         ] {
             assert!(parsed(words).is_err(), "{words:?}");
         }

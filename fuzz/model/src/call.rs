@@ -14,6 +14,15 @@ pub enum Name {
     AllocateLeaf,
     /// `granules, references` → object.
     AllocateSmall,
+    /// As `AllocateSmall`, by loads and stores in the window where that has room, as compiled
+    /// code does it.
+    InlineSmall,
+    /// As `AllocateLeaf`, likewise.
+    InlineLeaf,
+    /// As `Push`, likewise.
+    InlinePush,
+    /// As `Pop`, likewise.
+    InlinePop,
     /// `layout, length, alignment` → object.
     AllocateAligned,
     /// `layout, length, words…` → object.
@@ -134,7 +143,8 @@ macro_rules! names {
 
 names! {
     DefineLayout "define-layout" Allocate "allocate" AllocateLeaf "allocate-leaf"
-    AllocateSmall "allocate-small" AllocateAligned "allocate-aligned" Create "create"
+    AllocateSmall "allocate-small" InlineSmall "inline-small" InlineLeaf "inline-leaf"
+    InlinePush "inline-push" InlinePop "inline-pop" AllocateAligned "allocate-aligned" Create "create"
     Build "build" Get "get" Set "set" WriteWords "write-words" ReadBytes "read-bytes"
     WriteBytes "write-bytes" ReadObjects "read-objects" WriteMany "write-many"
     Collect "collect" Push "push" PushMany "push-many" Pop "pop" Depth "depth" Truncate "truncate"

@@ -19,3 +19,4 @@ pub mod operations;
 pub mod run;
 pub mod subject;
 pub mod trace;
+pub mod window;

@@ -168,6 +168,11 @@ impl<S: Subject> Model<'_, S> {
         self.allowed.contains(&name)
     }
 
+    /// Half of the time the inline form, where there is one.
+    fn inline_or(&mut self, inline: Name, called: Name) -> Name {
+        if self.may(inline) && self.choices.one_in(2) { inline } else { called }
+    }
+
     // ---- Operands ----
 
     /// An object, or null: mostly one that a root reaches, now and then one that was
@@ -334,7 +339,8 @@ impl<S: Subject> Model<'_, S> {
 
     fn push_this(&mut self, address: u32) {
         let full = self.stack_full(1);
-        let pushed = self.call(Name::Push, &[address], &[]);
+        let name = self.inline_or(Name::InlinePush, Name::Push);
+        let pushed = self.call(name, &[address], &[]);
         assert_eq!(pushed, full.map_or(Ok(vec![]), Err));
         if pushed.is_ok() {
             self.graph.roots.push(address);
@@ -378,7 +384,8 @@ impl<S: Subject> Model<'_, S> {
         let bytes = self.length() * 4;
         let object = Self::object(u64::from(bytes), 8, Tracing::Leaf);
         let words = object.words.len() as u32;
-        let address = self.taken(Name::AllocateLeaf, &[bytes], &[], object);
+        let name = self.inline_or(Name::InlineLeaf, Name::AllocateLeaf);
+        let address = self.taken(name, &[bytes], &[], object);
         if address != 0 {
             // It has any content, until its program writes all of it.
             let seed = self.choices.word();
@@ -396,7 +403,8 @@ impl<S: Subject> Model<'_, S> {
         let fixed = Pattern::words(granules * 2, u64::from(references));
         let pattern = Rc::new(Pattern { fixed, element: Vec::new() });
         let object = Self::object(u64::from(granules * 8), 8, Tracing::Precise(pattern));
-        self.taken(Name::AllocateSmall, &[granules, references], &[], object);
+        let name = self.inline_or(Name::InlineSmall, Name::AllocateSmall);
+        self.taken(name, &[granules, references], &[], object);
     }
 
     fn allocate_aligned(&mut self) {

@@ -103,11 +103,20 @@ impl Native {
 }
 
 impl Subject for Native {
-    fn has(&self, _: Name) -> bool {
-        true
+    fn has(&self, name: Name) -> bool {
+        let is_inline = matches!(
+            name,
+            Name::InlineSmall | Name::InlineLeaf | Name::InlinePush | Name::InlinePop
+        );
+        cfg!(feature = "window") || !is_inline
     }
 
     fn call(&mut self, name: Name, words: &[u32]) -> Answer {
+        #[cfg(feature = "window")]
+        let (name, words) = match inline::perform(&mut self.heap, name, words) {
+            inline::Done::Here(answer) => return Ok(answer),
+            inline::Done::ByCall(name) => (name, words),
+        };
         perform(&mut self.heap, self.range, name, words)
     }
 
@@ -129,6 +138,81 @@ impl Subject for Native {
 
     fn refusals(&mut self) -> u64 {
         self.heap.memory().refusals()
+    }
+}
+
+/// Compiled code's part, on the native collector: the window is taken over after each
+/// operation, as a door does before the next.
+#[cfg(feature = "window")]
+mod inline {
+    use tether_gc::memory::Memory;
+
+    use super::{Count, Heap, ModelMemory, Name};
+    use crate::window::{self, Window};
+
+    /// What became of an operation.
+    pub enum Done {
+        /// It was done.
+        Here(Vec<u32>),
+        /// The call of this name must do it.
+        ByCall(Name),
+    }
+
+    impl Window for Heap<ModelMemory, Count> {
+        fn cursor(&self) -> u32 {
+            self.window().cursor
+        }
+
+        fn limit(&self) -> u32 {
+            self.window().limit
+        }
+
+        fn end(&self) -> u32 {
+            self.window().end
+        }
+
+        fn colour(&self) -> u8 {
+            self.window().colour
+        }
+
+        fn stack(&self) -> (u32, u32, u32) {
+            let window = self.window();
+            (window.stack_top, window.stack_limit, window.stack_base)
+        }
+
+        fn publish(&mut self, cursor: u32, end: u32, stack_top: u32) {
+            self.adopt(cursor, end, stack_top).expect("the stack's top is in the stack");
+        }
+
+        fn load(&self, address: u32) -> u32 {
+            self.memory().load_u32(address)
+        }
+
+        fn store(&mut self, address: u32, word: u32) {
+            self.memory_mut().store_u32(address, word);
+        }
+
+        fn store_byte(&mut self, address: u32, byte: u8) {
+            self.memory_mut().store_u8(address, byte);
+        }
+    }
+
+    pub fn perform(heap: &mut Heap<ModelMemory, Count>, name: Name, words: &[u32]) -> Done {
+        let one = |word: Option<u32>| word.map(|word| vec![word]);
+        let (done, call) = match (name, words) {
+            (Name::InlineSmall, &[granules, references]) => {
+                (one(window::allocate_small(heap, granules, references)), Name::AllocateSmall)
+            }
+            (Name::InlineLeaf, &[bytes]) => {
+                (one(window::allocate_leaf(heap, bytes)), Name::AllocateLeaf)
+            }
+            (Name::InlinePush, &[object]) => {
+                (window::push(heap, object).then(Vec::new), Name::Push)
+            }
+            (Name::InlinePop, []) => (one(window::pop(heap)), Name::Pop),
+            _ => (None, name),
+        };
+        done.map_or(Done::ByCall(call), Done::Here)
     }
 }
 

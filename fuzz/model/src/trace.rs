@@ -45,7 +45,7 @@ fn may_be_reference(name: Name, index: usize) -> bool {
             index == 0
         }
         Name::Pin | Name::Unpin | Name::Register | Name::HandleOf | Name::SetWeight => index == 0,
-        Name::Dispose | Name::IsObject | Name::SizeOf => index == 0,
+        Name::Dispose | Name::IsObject | Name::SizeOf | Name::InlinePush => index == 0,
         Name::Set | Name::WriteWords => index != 1,
         Name::Create => index > 1,
         Name::ReadObjects | Name::SetRoot | Name::SetRange => index > 0,
@@ -62,6 +62,8 @@ fn gives_new_objects(name: Name) -> bool {
         Name::Allocate
             | Name::AllocateLeaf
             | Name::AllocateSmall
+            | Name::InlineSmall
+            | Name::InlineLeaf
             | Name::AllocateAligned
             | Name::Create
             | Name::Wrap
@@ -180,8 +182,14 @@ impl Trace {
 /// build program, and is seen here first.
 fn answered(graph: &Graph, name: Name, word: u32) -> Operand {
     match name {
-        Name::Pop | Name::Root if word != 0 && !graph.objects.contains_key(&word) => Operand::New,
-        Name::Pop | Name::Root | Name::Get | Name::ReadObjects => named(graph, word),
+        Name::Pop | Name::InlinePop | Name::Root
+            if word != 0 && !graph.objects.contains_key(&word) =>
+        {
+            Operand::New
+        }
+        Name::Pop | Name::InlinePop | Name::Root | Name::Get | Name::ReadObjects => {
+            named(graph, word)
+        }
         _ => Operand::Number(word),
     }
 }

@@ -34,7 +34,8 @@ impl<S: Subject> Model<'_, S> {
     }
 
     pub(super) fn pop(&mut self) {
-        let answer = self.call(Name::Pop, &[], &[]);
+        let name = self.inline_or(Name::InlinePop, Name::Pop);
+        let answer = self.call(name, &[], &[]);
         let expected = self.graph.roots.pop();
         assert_eq!(
             answer,

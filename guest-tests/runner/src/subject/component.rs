@@ -337,6 +337,10 @@ pub fn component_has(name: Name) -> bool {
         name,
         Name::AllocateLeaf
             | Name::AllocateSmall
+            | Name::InlineSmall
+            | Name::InlineLeaf
+            | Name::InlinePush
+            | Name::InlinePop
             | Name::AllocateAligned
             | Name::WriteWords
             | Name::PushMany

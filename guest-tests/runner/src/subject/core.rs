@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use tether_gc::Options;
 use tether_model::call::{Answer, Code, Failure, Name};
 use tether_model::subject::{RANGE_WORDS, Subject};
+use tether_model::window::{self, Window};
 use wasmtime::{Engine, Func, Instance, Memory, Module, Store, Val};
 
 use super::{Growth, limit_word, sizing_words};
@@ -19,10 +20,15 @@ const RANGE: u32 = 65_536;
 const MOST_HANDLES: u32 = 4_096;
 
 /// Where words of `tether_state` are.
+const CURSOR: u32 = 0;
+const LIMIT: u32 = 4;
+const COLOUR: u32 = 8;
 const STACK_TOP: u32 = 12;
+const STACK_LIMIT: u32 = 16;
 const STACK_BASE: u32 = 20;
 const LAST_ERROR: u32 = 24;
 const LAST_ERROR_VALUE: u32 = 28;
+const END: u32 = 32;
 
 /// The core module, compiled once.
 pub struct CoreModule {
@@ -54,6 +60,8 @@ pub struct CoreSubject {
     state: u32,
     /// Those that were counted before the heap was closed.
     collections: u32,
+    /// How often the window had room, so that nothing was called.
+    inlined: u64,
 }
 
 impl CoreSubject {
@@ -83,7 +91,8 @@ impl CoreSubject {
         let state = instance.get_global(&mut store, "tether_state").expect("it exports its state");
         let state = state.get(&mut store).unwrap_i32() as u32;
         let functions = HashMap::new();
-        let mut core = CoreSubject { store, instance, memory, functions, state, collections: 0 };
+        let mut core =
+            CoreSubject { store, instance, memory, functions, state, collections: 0, inlined: 0 };
         let (sizing, sizing_value) = sizing_words(options.sizing);
         let words = [
             limit_word(options.heap_limit_bytes),
@@ -106,6 +115,11 @@ impl CoreSubject {
                 None
             }
         }
+    }
+
+    /// How often the window had room, so that nothing was called.
+    pub fn inlined(&self) -> u64 {
+        self.inlined
     }
 
     fn get(&self, address: u32) -> u32 {
@@ -216,6 +230,50 @@ pub fn core_has(name: Name) -> bool {
     )
 }
 
+/// Loads and stores of the program's own.
+impl Window for CoreSubject {
+    fn cursor(&self) -> u32 {
+        self.get(self.state + CURSOR)
+    }
+
+    fn limit(&self) -> u32 {
+        self.get(self.state + LIMIT)
+    }
+
+    fn end(&self) -> u32 {
+        self.get(self.state + END)
+    }
+
+    fn colour(&self) -> u8 {
+        self.get(self.state + COLOUR) as u8
+    }
+
+    fn stack(&self) -> (u32, u32, u32) {
+        let at = |offset| self.get(self.state + offset);
+        (at(STACK_TOP), at(STACK_LIMIT), at(STACK_BASE))
+    }
+
+    fn publish(&mut self, cursor: u32, end: u32, stack_top: u32) {
+        self.inlined += 1;
+        for (offset, word) in [(CURSOR, cursor), (END, end), (STACK_TOP, stack_top)] {
+            self.put(self.state + offset, word);
+        }
+    }
+
+    fn load(&self, address: u32) -> u32 {
+        self.get(address)
+    }
+
+    fn store(&mut self, address: u32, word: u32) {
+        self.put(address, word);
+    }
+
+    fn store_byte(&mut self, address: u32, byte: u8) {
+        let written = self.memory.write(&mut self.store, address as usize, &[byte]);
+        written.expect("this is memory");
+    }
+}
+
 impl Subject for CoreSubject {
     fn has(&self, name: Name) -> bool {
         core_has(name)
@@ -240,6 +298,24 @@ impl Subject for CoreSubject {
                 let values = [Val::I32(granules as i32), Val::I64(template)];
                 Ok(vec![self.raw("tether_allocate_small", &values)?])
             }
+            (Name::InlineSmall, &[granules, references]) => {
+                match window::allocate_small(self, granules, references) {
+                    Some(object) => Ok(vec![object]),
+                    None => self.call(Name::AllocateSmall, words),
+                }
+            }
+            (Name::InlineLeaf, &[bytes]) => match window::allocate_leaf(self, bytes) {
+                Some(leaf) => Ok(vec![leaf]),
+                None => self.call(Name::AllocateLeaf, words),
+            },
+            (Name::InlinePush, &[object]) => match window::push(self, object) {
+                true => Ok(Vec::new()),
+                false => self.call(Name::Push, words),
+            },
+            (Name::InlinePop, []) => match window::pop(self) {
+                Some(object) => Ok(vec![object]),
+                None => self.call(Name::Pop, words),
+            },
             (Name::AllocateAligned, words) => self.one("tether_allocate_aligned", words),
             (Name::Get, &[object, index]) => Ok(vec![self.get(object + index * 4)]),
             (Name::Set, &[object, index, value]) => {

@@ -46,6 +46,7 @@ fn a_collector_with_other_options_gives_other_answers() {
     for (options, same) in [(setup.options, true), (other, false)] {
         let mut core = CoreSubject::start(&module, &options, 0..0).unwrap();
         let replayed = trace.replay(&mut core);
+        assert!(!same || core.inlined() > 50, "{} operations in the window", core.inlined());
         assert_eq!(replayed.is_ok(), same, "{replayed:?}");
     }
 }
