@@ -13,6 +13,9 @@
 //! objects; following the links from `link` ends at [`NO_LINK`] after
 //! `scope_depth` steps, upwards.
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;

@@ -85,7 +85,7 @@ use Measure::{
 };
 
 /// Every target.
-pub const TARGETS: [Target; 45] = [
+pub const TARGETS: [Target; 46] = [
     target("w1", Wasmtime, TimeOver(Peer::Boehm), 0.60),
     target("w1", V8, TimeOver(Peer::Boehm), 0.60),
     target("w1", V8, TimeOver(Peer::WasmGc), 1.0),
@@ -125,6 +125,7 @@ pub const TARGETS: [Target; 45] = [
     target("w3", V8, PagesOver(Peer::Boehm), 1.3),
     target("w4", V8, PagesOver(Peer::Boehm), 1.3),
     through_component("w8-w1", Peer::TetherComponent, TimeOverCore { workload: "w1" }, 3.0),
+    through_component("w8-w1", Peer::TetherBatched, TimeOverCore { workload: "w1" }, 3.0),
     through_component("w8-w6", Peer::TetherComponent, TimeOver(Peer::Crossings), 1.3),
     through_component("w8-w6", Peer::TetherBatched, TimeOver(Peer::Crossings), 1.3),
     through_component("w8-w6", Peer::TetherBatched, Released, 1.0),

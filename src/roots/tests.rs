@@ -1,0 +1,92 @@
+//! The shadow stack's own check, against each thing that can be wrong with it alone.
+
+use super::{NO_LINK, Roots};
+use crate::memory::Memory;
+use crate::memory::model::ModelMemory;
+use crate::memory::supply::Supply;
+
+const CAPACITY: u32 = 10;
+
+/// A stack with three roots and two scopes, one of which roots two objects.
+fn stack() -> (Supply<ModelMemory>, Roots) {
+    let mut supply = Supply::new(ModelMemory::new());
+    let mut roots = Roots::new(CAPACITY);
+    assert!(roots.take_memory(&mut supply));
+    let memory = &mut supply.memory;
+    for _ in 0..3 {
+        roots.push(memory, 8).unwrap();
+    }
+    roots.enter_scope(memory).unwrap();
+    roots.push_scoped(memory, 16);
+    roots.push_scoped(memory, 24);
+    roots.enter_scope(memory).unwrap();
+    assert!(roots.is_consistent(memory));
+    (supply, roots)
+}
+
+#[test]
+fn its_ends_are_in_bounds() {
+    let (supply, mut roots) = stack();
+    for wrong in [roots.low, roots.low + 1] {
+        roots.top = wrong;
+        assert!(!roots.is_consistent(&supply.memory));
+    }
+    roots.top = roots.low - 1;
+    assert!(roots.is_consistent(&supply.memory), "one slot is left");
+    // Without scopes nothing else tells where the low end is.
+    let mut empty = Roots::new(CAPACITY);
+    assert!(empty.is_consistent(&supply.memory));
+    empty.low += 1;
+    assert!(!empty.is_consistent(&supply.memory));
+}
+
+#[test]
+fn links_are_slots_of_scopes() {
+    let (mut supply, mut roots) = stack();
+    let link = roots.link;
+    // What stands there would be a link, if it were in bounds.
+    for wrong in [roots.low - 1, CAPACITY + 1] {
+        let before = roots.slot(&supply.memory, wrong);
+        roots.put(&mut supply.memory, wrong, NO_LINK << 1 | 1);
+        (roots.link, roots.scope_depth) = (wrong, 1);
+        assert!(!roots.is_consistent(&supply.memory), "link {wrong}");
+        roots.put(&mut supply.memory, wrong, before);
+    }
+    (roots.link, roots.scope_depth) = (link, 2);
+    assert!(roots.is_consistent(&supply.memory));
+}
+
+#[test]
+fn links_are_odd_and_lead_upwards() {
+    let (mut supply, mut roots) = stack();
+    let (inner, outer) = (roots.link, CAPACITY);
+    // Even, and otherwise right.
+    roots.put(&mut supply.memory, outer, NO_LINK << 1);
+    assert!(!roots.is_consistent(&supply.memory));
+    // The two the wrong way around: it ends after two steps, but goes down first.
+    roots.link = outer;
+    roots.put(&mut supply.memory, outer, inner << 1 | 1);
+    roots.put(&mut supply.memory, inner, NO_LINK << 1 | 1);
+    assert!(!roots.is_consistent(&supply.memory));
+}
+
+#[test]
+fn there_are_as_many_links_as_scopes() {
+    let (supply, mut roots) = stack();
+    for wrong in [0, 1, 3] {
+        roots.scope_depth = wrong;
+        assert!(!roots.is_consistent(&supply.memory), "{wrong} scopes");
+    }
+}
+
+#[test]
+fn all_slots_in_use_are_indexes() {
+    let (supply, roots) = stack();
+    let memory = &supply.memory;
+    let words: std::vec::Vec<u32> =
+        roots.indexes().into_iter().flatten().map(|index| roots.word(memory, index)).collect();
+    let link = |outer: u32| outer << 1 | 1;
+    assert_eq!(words, [8, 8, 8, link(CAPACITY), 24, 16, link(NO_LINK)]);
+    assert!(words[3..].iter().map(|&word| Roots::is_link(word)).eq([true, false, false, true]));
+    assert_eq!((roots.used(), memory.load_u32(roots.slots.address)), (7, 8));
+}
