@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use crate::build::WASM_TARGET;
 use crate::debian::{CTools, ensure_c_toolchain};
 use crate::link::{self, Request};
+use crate::npm;
 use crate::process::{cargo, progress, run};
 use crate::workspace::Workspace;
 
@@ -24,6 +25,9 @@ pub const LEDGER: &str = "ledger-core.wasm";
 /// can be looked at.
 const WAT_GUEST: &str = "wat-guest.wasm";
 const WAT_MODULE: &str = "core/wat-guest.wasm";
+
+/// The guest of the test of a composition, as a core module.
+const COMPOSED_MODULE: &str = "core/composed-program.wasm";
 
 /// The guest in C that is told about by its roots.
 const C_GUEST: &str = "c-guest.wasm";
@@ -47,6 +51,7 @@ const LEDGER_STACK_BYTES: u32 = 64 * 1024;
 pub fn build(workspace: &Workspace) -> Result<()> {
     build_ledger(workspace)?;
     build_wat(workspace)?;
+    build_composed(workspace)?;
     build_c(workspace)
 }
 
@@ -59,6 +64,20 @@ fn build_wat(workspace: &Workspace) -> Result<()> {
     module.is_core = true;
     module.keeps_names = true;
     link_if_changed(workspace, &module)
+}
+
+/// The guest that a test composes with the collector while memory refuses to grow.
+fn build_composed(workspace: &Workspace) -> Result<()> {
+    let source = workspace.root().join("guest-tests/runner/tests/hosts/composed/program.wat");
+    let assembler = npm::fetch_binaryen(workspace, "wasm-as")?;
+    run(
+        Command::new("node").arg(assembler).args([
+            &source,
+            Path::new("-o"),
+            &workspace.artifact(COMPOSED_MODULE),
+        ]),
+        &format!("assembling {}", source.display()),
+    )
 }
 
 /// Makes the ledger, which needs nothing but what the collector needs.

@@ -34,7 +34,7 @@ fn composition() -> &'static (Engine, Component) {
             let file = file.unwrap();
             fs::copy(file.path(), wit.join("deps/gc").join(file.file_name())).unwrap();
         }
-        let module = wat::parse_file(sources.join("program.wat")).unwrap();
+        let module = fs::read(artifact("core/composed-program.wasm")).unwrap();
         let guest = encode(&module, Some(World { wit: &wit, name: Some("program") })).unwrap();
         fs::remove_dir_all(&wit).unwrap();
         let collector = fs::read(artifact("tether-gc.wasm")).unwrap();
