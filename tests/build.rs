@@ -96,7 +96,7 @@ fn a_program_stops_at_the_failing_instruction() {
 
 #[test]
 fn small_objects_have_their_words_where_the_layout_says() {
-    for words in (1..=17).step_by(at_size(1, 8) as usize) {
+    for words in (1..=17).step_by(at_size(1, 15) as usize) {
         for references in [0, 1, 0b10, 0b101, 0b1_0110_1001, 1 << (words - 1), u64::MAX] {
             let references = references & ((1 << words) - 1);
             let mut heap = heap_with_room(Options::DEFAULT);

@@ -6,7 +6,7 @@ use crate::memory::supply::Supply;
 use std::vec::Vec;
 
 /// How many of something there are; under Miri, which is slow, there are fewer.
-const MANY: u32 = if cfg!(miri) { 40 } else { 512 };
+const MANY: u32 = if cfg!(miri) { 24 } else { 512 };
 
 struct Fixture {
     supply: Supply<ModelMemory>,
@@ -105,7 +105,7 @@ fn the_last_key_up_to_any_word() {
 fn any_record_can_be_removed_from_any_index() {
     // Nothing, some and all of the records are in the index.
     for (before, after) in [(0, 40), (20, 20), (40, 0)] {
-        for victim in (0..40).step_by(if cfg!(miri) { 13 } else { 1 }) {
+        for victim in (0..40).step_by(if cfg!(miri) { 19 } else { 1 }) {
             let mut fixture = Fixture::with_keys(scattered(before));
             fixture.table.index_all(&mut fixture.supply);
             fixture.push(scattered(before + after).skip(before as usize));
