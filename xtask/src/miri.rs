@@ -20,7 +20,7 @@ Usage: cargo xtask miri
 All tests of the package tether-gc, those of the core door's part and the model's among
 them, at sizes that fit: Miri is thousands of times as slow as a processor. Tests that need
 millions of objects are ignored, and each says why. Pointers keep their provenance, and
-alignment is checked as it is declared. Takes about two minutes on one core; the first time
+alignment is checked as it is declared. Takes about four minutes on one core; the first time
 Miri builds the standard library too. Miri comes from nightly's components; rustup fetches
 it where it is missing.
 

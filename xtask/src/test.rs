@@ -28,7 +28,7 @@ In this order:
   7. cargo xtask vera --test: Vera programs, on their own collector and on this one
   8. cargo xtask bench --quick: every peer runs, and all checksums agree
 
-The first time takes about 35 minutes on two cores, later ones some ten.
+The first time takes about 40 minutes on two cores, later ones some fifteen.
 
 Options:
   -h, --help    print this
