@@ -148,7 +148,7 @@ pub const fn metadata_end(block: u32) -> u32 {
 const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
 
 /// The first metadata byte in `from..end` that has one of `bits`, or `end`.
-/// Reads eight at a time; `end` is within the block's metadata or its end.
+/// Reads eight at a time, and 32 where there is nothing for long; `end` is within the block's metadata or its end.
 #[inline]
 pub fn find<M: Memory>(memory: &M, from: u32, end: u32, bits: u8) -> u32 {
     let mask = u64::from(bits) * EVERY_BYTE;

@@ -110,8 +110,8 @@ impl Roots {
     /// end: as addresses, for code that pushes by itself.
     #[cfg(feature = "core")]
     pub fn addresses(&self) -> (u32, u32, u32) {
-        let slot = |index| self.slots.address + index * WORD_BYTES;
-        (slot(0), slot(self.top), slot(self.low - 1))
+        let Operands { base, top, end, .. } = self.operands();
+        (base, top, end)
     }
 
     /// Takes over what other code pushed and popped: the address of the next slot.

@@ -90,6 +90,15 @@ impl Asked<'_> {
     }
 }
 
+/// Each limit one below, exactly and one above, on a fresh heap each.
+pub fn each<S: Subject>(fresh: impl Fn() -> S) {
+    root_slots(&mut fresh());
+    scopes(&mut fresh());
+    wrappers(&mut fresh());
+    assert!(pins(&mut fresh()) > 10);
+    assert!(layouts(&mut fresh()) > 5);
+}
+
 /// Slots of the shadow stack, by roots, by scopes, and by both.
 pub fn root_slots(subject: &mut dyn Subject) {
     let capacity = OPTIONS.root_capacity;

@@ -4,7 +4,7 @@
 mod component;
 mod core;
 
-pub use component::{CollectorComponent, ComponentSubject, component_has};
+pub use component::{CollectorComponent, ComponentSubject, Released, component_has};
 pub use core::{CoreModule, CoreSubject, core_has};
 
 use std::ops::Range;

@@ -52,9 +52,11 @@ impl HasWasi for World {
 /// One item of a batch, as the interface `releaser` has it.
 #[derive(ComponentType, Lift)]
 #[component(record)]
-struct Released {
-    kind: u32,
-    handle: u32,
+pub struct Released {
+    /// As registered.
+    pub kind: u32,
+    /// As registered.
+    pub handle: u32,
 }
 
 fn release(

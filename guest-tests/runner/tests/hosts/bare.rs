@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use tether_runner::engine::{compile, engine};
+use tether_runner::subject::Released;
 use tether_runner::wasi::{self, HasWasi, Wasi};
-use wasmtime::component::{Component, ComponentType, Instance, Lift, Linker, TypedFunc};
+use wasmtime::component::{Component, Instance, Linker, TypedFunc};
 use wasmtime::{Engine, ResourceLimiter, Store, StoreContextMut};
 
 use crate::support::artifact;
@@ -145,14 +146,6 @@ pub fn fresh_push() -> Heap {
         .and_then(|mut releaser| releaser.func_wrap("release", release))
         .unwrap();
     Heap::new(&engine, &component, &linker, None)
-}
-
-/// One item of a batch, as the interface `releaser` has it.
-#[derive(ComponentType, Lift)]
-#[component(record)]
-struct Released {
-    kind: u32,
-    handle: u32,
 }
 
 fn release(

@@ -6,29 +6,20 @@ use tether_model::choices::Choices;
 use tether_model::faults::{GROWING, GROWING_LIMITS};
 use tether_model::limits::{self, OPTIONS};
 use tether_model::model::{Limits, Model};
-use tether_model::subject::Subject;
 use tether_runner::subject::{CollectorComponent, ComponentSubject, CoreModule, CoreSubject};
 
 use crate::support::artifact;
 
-fn each_limit<S: Subject>(fresh: impl Fn() -> S) {
-    limits::root_slots(&mut fresh());
-    limits::scopes(&mut fresh());
-    limits::wrappers(&mut fresh());
-    assert!(limits::pins(&mut fresh()) > 10);
-    assert!(limits::layouts(&mut fresh()) > 5);
-}
-
 #[test]
 fn limits_hold_exactly_through_the_core_door() {
     let module = CoreModule::load(&artifact("tether_gc.core.wasm")).unwrap();
-    each_limit(|| CoreSubject::start(&module, &OPTIONS, 0..0).expect("there is memory"));
+    limits::each(|| CoreSubject::start(&module, &OPTIONS, 0..0).expect("there is memory"));
 }
 
 #[test]
 fn limits_hold_exactly_through_the_component_door() {
     let component = CollectorComponent::load(&artifact("tether-gc.wasm")).unwrap();
-    each_limit(|| ComponentSubject::start(&component, &OPTIONS, 0..0).expect("there is memory"));
+    limits::each(|| ComponentSubject::start(&component, &OPTIONS, 0..0).expect("there is memory"));
 }
 
 /// Pages of the program's own, so that the collector has the last 100 of 65,536.
