@@ -224,6 +224,9 @@ pub fn find_back<M: Memory>(memory: &M, first: u32, from: u32, bits: u8) -> Opti
 /// The size in bytes of the object whose start byte is at `start`.
 #[inline]
 pub fn object_size<M: Memory>(memory: &M, start: u32) -> u32 {
+    if memory.load_u8(start) & END != 0 {
+        return GRANULE_BYTES;
+    }
     let end = metadata_end(block_of(start));
     (find(memory, start, end, END) + 1 - start) * GRANULE_BYTES
 }

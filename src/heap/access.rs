@@ -252,9 +252,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline(always)]
     fn size_of_object(&self, object: Reference) -> Result<u32, Error> {
         if let Some(start) = self.find_in_block(object) {
-            if self.supply.memory.load_u8(start) & metadata::END != 0 {
-                return Ok(GRANULE_BYTES);
-            }
             return Ok(metadata::object_size(&self.supply.memory, start));
         }
         Ok(self.size_of_found(self.find(object)?))
