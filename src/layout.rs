@@ -127,15 +127,12 @@ impl Shape {
             && self.element >> ((index - self.fixed_words) % self.element_words) & 1 != 0
     }
 
-    /// Whether every word from the end of the fixed part on is a reference, as
-    /// in an array of references.
-    pub fn elements_are_references(self) -> bool {
-        self.element_words > 0 && self.element == u64::MAX >> (64 - self.element_words)
-    }
-
-    /// Words of the fixed part.
-    pub fn fixed_words(self) -> u32 {
-        self.fixed_words
+    /// The index from which on every word is a reference, as in an array of references;
+    /// where the elements are others, one that no object reaches.
+    pub fn all_references_from(self) -> u32 {
+        let are_references =
+            self.element_words > 0 && self.element == u64::MAX >> (64 - self.element_words);
+        if are_references { self.fixed_words } else { u32::MAX / WORD_BYTES }
     }
 }
 

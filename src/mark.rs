@@ -1,9 +1,9 @@
 //! Marking: gives every reachable object the new colour.
 //!
 //! Depth-first over an explicit stack of objects whose references are still to be
-//! visited. Leaves are marked and never looked at; arrays of references that are
-//! large objects are traced a piece at a time, so that one array does not fill
-//! the stack.
+//! visited. Leaves are marked and never looked at. Of a large object one word is
+//! visited at a time, and what that brings is traced before the next, so that an
+//! array does not fill the stack.
 //!
 //! The stack grows when it is full. When that is refused, the object that did
 //! not fit stays *unmarked*, and a flag is set; once the stack is empty, all
@@ -17,7 +17,7 @@
 
 use crate::blocks::{Blocks, PageMap};
 use crate::large::LargeObjects;
-use crate::layout::{CONSERVATIVE as CONSERVATIVE_LAYOUT, LEAF, Layouts};
+use crate::layout::{LEAF, LayoutId, Layouts};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, TRACED};
@@ -26,13 +26,15 @@ use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
 
 /// Bytes of the mark stack that a heap always has: 2,048 objects.
 const LEAST_STACK_BYTES: u32 = 8 * 1024;
-/// Words of a large object that are traced before others get their turn.
-const PIECE_WORDS: u32 = 512;
+/// Bytes of a large conservative object that are visited before others get their turn.
+const CONSERVATIVE_BYTES: u32 = 256;
 
 /// The mark stack, empty between collections.
 ///
-/// An entry is an object's address, or, for a large object of which a part is
-/// traced, two words: the index of the next word, then the address with bit 0 set.
+/// An entry is an object's address, or, for a large object, two words: the address to
+/// go on at, then its position in the table, doubled, with bit 0 set. The entry of the large object
+/// that is *open*, being traced, stays where it is until all of it is; above it is what
+/// the object's words have brought.
 ///
 /// The object to be traced next is kept out of it: along a list nothing is pushed
 /// and popped.
@@ -40,6 +42,10 @@ const PIECE_WORDS: u32 = 512;
 pub struct MarkStack {
     words: Region,
     length: u32,
+    /// How many words the open large object's entry and what is below it take; 0 where
+    /// none is open.
+    floor: u32,
+    rest: Rest,
     /// An object in a block, marked and to be traced; or 0.
     next: Reference,
 }
@@ -47,7 +53,7 @@ pub struct MarkStack {
 impl MarkStack {
     /// A stack that has no memory yet.
     pub const fn new() -> Self {
-        MarkStack { words: Region::EMPTY, length: 0, next: 0 }
+        MarkStack { words: Region::EMPTY, length: 0, floor: 0, rest: Rest::NOTHING, next: 0 }
     }
 
     /// Takes the least memory. Whether it could be had.
@@ -73,24 +79,30 @@ impl MarkStack {
         self.words.reserve(supply, (self.length + self.length / 8 + count) * WORD_BYTES)
     }
 
-    #[inline(always)]
-    fn push<M: Memory>(&mut self, memory: &mut M, word: u32) {
-        memory.store_u32(self.words.address + self.length * WORD_BYTES, word);
-        self.length += 1;
+    fn word<M: Memory>(&self, memory: &M, index: u32) -> u32 {
+        memory.load_u32(self.words.address + index * WORD_BYTES)
+    }
+
+    fn set_word<M: Memory>(&self, memory: &mut M, index: u32, word: u32) {
+        memory.store_u32(self.words.address + index * WORD_BYTES, word);
     }
 
     /// The stack as addresses.
     #[inline(always)]
     fn hot(&self) -> Hot {
         let base = self.words.address;
-        let end = base + (self.words.size_bytes & !(WORD_BYTES - 1));
-        Hot { base, top: base + self.length * WORD_BYTES, end, next: self.next }
+        Hot {
+            floor: base + self.floor * WORD_BYTES,
+            top: base + self.length * WORD_BYTES,
+            end: base + (self.words.size_bytes & !(WORD_BYTES - 1)),
+            next: self.next,
+        }
     }
 
     /// Takes back what became of it.
     #[inline(always)]
     fn cool(&mut self, hot: Hot) {
-        self.length = (hot.top - hot.base) / WORD_BYTES;
+        self.length = (hot.top - self.words.address) / WORD_BYTES;
         self.next = hot.next;
     }
 
@@ -128,10 +140,32 @@ pub struct Near {
 /// The mark stack as the inner loop has it: addresses.
 #[derive(Clone, Copy, Debug)]
 struct Hot {
-    base: u32,
+    floor: u32,
     top: u32,
     end: u32,
     next: Reference,
+}
+
+/// What is left of the open large object: its words in `at..end`, those from
+/// `all_from` on all references.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    at: u32,
+    end: u32,
+    all_from: u32,
+    address: Reference,
+    layout: LayoutId,
+}
+
+impl Rest {
+    /// Whether what comes next is a reference, for all that is known without a look at
+    /// the layout.
+    #[inline(always)]
+    fn is_reference_next(&self) -> bool {
+        self.at >= self.all_from && self.at < self.end
+    }
+
+    const NOTHING: Rest = Rest { at: 0, end: 0, all_from: 0, address: 0, layout: LEAF };
 }
 
 /// One marking of the heap.
@@ -266,8 +300,11 @@ impl<M: Memory> Marker<'_, M> {
         address: Reference,
     ) -> (Hot, bool) {
         let memory = &mut self.supply.memory;
+        if address == 0 {
+            return (hot, true);
+        }
         if !near.map.is_block(memory, address) {
-            return (hot, address == 0);
+            return (hot, false);
         }
         // A word that points into an object's first granule counts as its address.
         let address = address & !(GRANULE_BYTES - 1);
@@ -311,14 +348,17 @@ impl<M: Memory> Marker<'_, M> {
         }
         let memory = &mut self.supply.memory;
         self.large.set_colour(memory, position, self.near.marked);
-        let address = self.large.address(memory, position);
-        self.push_rest(address, 0);
+        self.push_large(position);
     }
 
-    /// Room for two words was made.
-    fn push_rest(&mut self, address: Reference, next_word: u32) {
-        self.stack.push(&mut self.supply.memory, next_word);
-        self.stack.push(&mut self.supply.memory, address | 1);
+    /// Puts a large object on the stack, to be traced from its first word on. Room for
+    /// two words was made.
+    fn push_large(&mut self, position: u32) {
+        let memory = &mut self.supply.memory;
+        let length = self.stack.length;
+        self.stack.length += 2;
+        self.stack.set_word(memory, length, self.large.address(memory, position));
+        self.stack.set_word(memory, length + 1, position << 1 | 1);
     }
 
     /// Traces what is on the stack, and what that brings there.
@@ -330,23 +370,30 @@ impl<M: Memory> Marker<'_, M> {
             let mut object = hot.next;
             hot.next = 0;
             if object == 0 {
-                if hot.top == hot.base {
-                    break;
+                if hot.top != hot.floor {
+                    let word = self.supply.memory.load_u32(hot.top - WORD_BYTES);
+                    if word & 1 == 0 {
+                        hot.top -= WORD_BYTES;
+                        object = word;
+                    }
+                } else if self.stack.rest.is_reference_next() {
+                    let at = self.stack.rest.at;
+                    self.stack.rest.at += WORD_BYTES;
+                    let reference = self.supply.memory.load_u32(at);
+                    hot = self.visit_with(near, hot, at, reference);
+                    continue;
                 }
-                hot.top -= WORD_BYTES;
-                object = self.supply.memory.load_u32(hot.top);
-                if object & 1 != 0 {
-                    hot.top -= WORD_BYTES;
-                    let next_word = self.supply.memory.load_u32(hot.top);
+                if object == 0 {
                     self.stack.cool(hot);
-                    self.trace_large_piece(object & !1, next_word);
+                    if !self.go_on_with_large() {
+                        return;
+                    }
                     hot = self.stack.hot();
                     continue;
                 }
             }
             hot = self.trace_with(near, hot, object);
         }
-        self.stack.cool(hot);
     }
 
     /// Visits the references of an object in a block.
@@ -382,52 +429,80 @@ impl<M: Memory> Marker<'_, M> {
     #[inline(never)]
     fn trace_conservatively(&mut self, address: Reference, start: u32) {
         let size_bytes = metadata::object_size(&self.supply.memory, start);
-        for offset in (0..size_bytes).step_by(WORD_BYTES as usize) {
-            let word = self.supply.memory.load_u32(address + offset);
+        self.visit_words(address, address + size_bytes);
+    }
+
+    /// Visits what words name that may be references.
+    #[inline(never)]
+    fn visit_words(&mut self, from: u32, to: u32) {
+        let mut at = from;
+        while at < to {
+            let word = self.supply.memory.load_u32(at);
             self.visit_conservatively(word);
+            at += WORD_BYTES;
         }
     }
 
-    /// Traces some words of a large object, and puts the rest back first: room
-    /// for that is where its entry just was.
+    /// Opens the large object whose entry is the last of the stack. Where another is
+    /// open, its entry takes the word that it is to go on with.
+    fn open_large(&mut self) {
+        let memory = &mut self.supply.memory;
+        let stack = &mut *self.stack;
+        if stack.floor != 0 {
+            stack.set_word(memory, stack.floor - 2, stack.rest.at);
+        }
+        let length = stack.length;
+        stack.floor = length;
+        let position = stack.word(memory, length - 1) >> 1;
+        let address = self.large.address(memory, position);
+        let layout = self.large.layout(memory, position);
+        stack.rest = Rest {
+            at: stack.word(memory, length - 2),
+            end: address + self.large.size(memory, position),
+            all_from: self.layouts.shape(memory, layout).map_or(u32::MAX, |shape| {
+                address.saturating_add(shape.all_references_from() * WORD_BYTES)
+            }),
+            address,
+            layout,
+        };
+    }
+
+    /// Opens the large object whose entry is the last of the stack; or visits a reference
+    /// of the open one, or some words of a conservative one; or closes it. Whether there
+    /// was any of that to be done.
     #[cold]
     #[inline(never)]
-    fn trace_large_piece(&mut self, address: Reference, from_word: u32) {
-        let memory = &self.supply.memory;
-        let Some(position) = self.large.find(memory, address) else {
-            return;
+    fn go_on_with_large(&mut self) -> bool {
+        if self.stack.length > self.stack.floor {
+            self.open_large();
+            return true;
+        }
+        let Rest { mut at, end, address, layout, .. } = self.stack.rest;
+        if self.stack.floor == 0 {
+            return false;
+        }
+        if at == end {
+            self.stack.length = self.stack.floor - 2;
+            self.stack.floor = 0;
+            return true;
+        }
+        let Ok(shape) = self.layouts.shape(&self.supply.memory, layout) else {
+            // Conservative.
+            let to = end.min(at + CONSERVATIVE_BYTES);
+            self.stack.rest.at = to;
+            self.visit_words(at, to);
+            return true;
         };
-        let words = self.large.size(memory, position) / WORD_BYTES;
-        let to_word = words.min(from_word + PIECE_WORDS);
-        if to_word < words {
-            self.push_rest(address, to_word);
+        while at < end && !shape.is_reference((at - address) / WORD_BYTES) {
+            at += WORD_BYTES;
         }
-        self.trace_large_words(position, address, from_word, to_word);
-    }
-
-    fn trace_large_words(&mut self, position: u32, address: Reference, from: u32, to: u32) {
-        let memory = &self.supply.memory;
-        let layout = self.large.layout(memory, position);
-        if layout == CONSERVATIVE_LAYOUT {
-            for index in from..to {
-                let word = self.supply.memory.load_u32(address + index * WORD_BYTES);
-                self.visit_conservatively(word);
-            }
-            return;
+        if at < end {
+            let reference = self.supply.memory.load_u32(at);
+            at += WORD_BYTES;
+            self.visit(reference);
         }
-        let Ok(shape) = self.layouts.shape(memory, layout) else {
-            return;
-        };
-        let all_from = if shape.elements_are_references() { shape.fixed_words() } else { u32::MAX };
-        let near = self.near;
-        let mut hot = self.stack.hot();
-        for index in from..to {
-            if index >= all_from || shape.is_reference(index) {
-                let reference = self.supply.memory.load_u32(address + index * WORD_BYTES);
-                hot = self.visit_with(near, hot, address, reference);
-            }
-        }
-        self.stack.cool(hot);
+        self.stack.rest.at = at;
+        true
     }
 
     /// After an overflow: traces every marked object again, one at a time. The
@@ -454,9 +529,7 @@ impl<M: Memory> Marker<'_, M> {
             let memory = &self.supply.memory;
             let marked = self.large.flags(memory, position) & self.near.marked != 0;
             if marked && self.large.layout(memory, position) != LEAF {
-                // A second call of it besides `drain`'s keeps optimisers from inlining it
-                // there, where it takes registers from the loop.
-                self.trace_large_piece(self.large.address(memory, position), 0);
+                self.push_large(position);
                 self.drain();
             }
         }

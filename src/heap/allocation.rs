@@ -279,9 +279,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 #[inline]
 fn write_references<M: Memory>(memory: &mut M, start: u32, last: u32, shape: Shape) {
     let mut index = 0;
-    let fixed_end = shape.fixed_words();
+    let all_from = shape.all_references_from();
     for at in start..=last {
-        if index >= fixed_end && shape.elements_are_references() {
+        if index >= all_from {
             // The rest is references, to the end and the padding behind it.
             return memory.fill(at, last + 1 - at, REFERENCE_0 | REFERENCE_1);
         }
