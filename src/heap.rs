@@ -25,6 +25,7 @@ mod core_tests;
 #[cfg(test)]
 mod tests;
 
+pub use access::WordBuffer;
 pub use build::BuildError;
 pub use inspect::Statistics;
 #[cfg(feature = "core")]

@@ -136,6 +136,17 @@ impl Shape {
     }
 }
 
+/// What it takes to make a small object.
+#[derive(Clone, Copy, Debug)]
+pub struct Small {
+    /// How many words it has.
+    pub words: u32,
+    /// Its metadata, without a colour.
+    pub template: u64,
+    /// A bit for each word that is a reference.
+    pub references: u32,
+}
+
 /// All layouts of a heap.
 #[derive(Debug, Default)]
 pub struct Layouts {
@@ -185,18 +196,14 @@ impl Layouts {
         }
     }
 
-    /// The words and the template of an object of up to 8 granules, where that is all it
-    /// takes to make one: a leaf, or a layout of fixed size.
+    /// What it takes to make an object of up to 8 granules, where that is all: of a leaf,
+    /// or of a layout of fixed size.
     #[inline(always)]
-    pub fn small<M: Memory>(
-        &self,
-        memory: &M,
-        layout: LayoutId,
-        length: u32,
-    ) -> Option<(u32, u64)> {
+    pub fn small<M: Memory>(&self, memory: &M, layout: LayoutId, length: u32) -> Option<Small> {
         if layout == LEAF && length <= TEMPLATE_GRANULES * GRANULE_BYTES {
             let granules = length.div_ceil(GRANULE_BYTES).max(1);
-            return Some((granules * GRANULE_WORDS, metadata::leaf_template(granules)));
+            let template = metadata::leaf_template(granules);
+            return Some(Small { words: granules * GRANULE_WORDS, template, references: 0 });
         }
         let index = layout.wrapping_sub(FIRST_DEFINED);
         if index >= self.count || length > 0 {
@@ -204,7 +211,12 @@ impl Layouts {
         }
         let at = self.table.address + index * ENTRY_BYTES;
         let template = memory.load_u64(at + TEMPLATE_OFFSET);
-        (template != 0).then(|| (memory.load_u32(at + FIXED_WORDS_OFFSET), template))
+        (template != 0).then(|| Small {
+            words: memory.load_u32(at + FIXED_WORDS_OFFSET),
+            template,
+            // They are as many as 16 words at most.
+            references: memory.load_u32(at),
+        })
     }
 
     #[inline]

@@ -69,15 +69,6 @@ pub const fn leaf_template(granules: u32) -> u64 {
     (END as u64) << ((granules - 1) * 8)
 }
 
-/// The reference bits, in every byte of a template.
-const TEMPLATE_REFERENCES: u64 = (REFERENCE_0 | REFERENCE_1) as u64 * EVERY_BYTE;
-
-/// How many words a template says are references.
-#[inline(always)]
-pub const fn count_references(template: u64) -> u32 {
-    (template & TEMPLATE_REFERENCES).count_ones()
-}
-
 /// The reference bits of a template, one for each word.
 #[cfg(feature = "core")]
 pub fn template_references(template: u64) -> u64 {

@@ -8,6 +8,8 @@ use tether_gc::memory::model::ModelMemory;
 use tether_gc::{BuildError, Error, Heap, LayoutId, Options, Reference, Words};
 
 const PUSH: u32 = 2;
+/// The instruction that pops one.
+const DROP_ONE: u32 = 1 << 8 | 3;
 
 /// The instruction that makes a leaf of so many bytes.
 const fn leaf(bytes: u32) -> u32 {
@@ -17,6 +19,11 @@ const fn leaf(bytes: u32) -> u32 {
 /// The instruction that makes an object of a layout.
 const fn object(layout: LayoutId) -> u32 {
     layout << 8 | 1
+}
+
+/// The instruction that makes an object of a layout with nothing in it.
+const fn new(layout: LayoutId) -> u32 {
+    layout << 8 | 4
 }
 
 /// A heap with room at hand, as it has after its first object.
@@ -184,13 +191,79 @@ fn an_object_wants_as_many_roots_as_it_has_references() {
 }
 
 #[test]
+fn a_new_object_is_null_and_zero() {
+    let mut heap = heap_with_room(Options::DEFAULT);
+    let node = heap.define_layout(Words::new(3, 0b11), Words::NONE).unwrap();
+    let array = heap.define_layout(Words::new(1, 0), Words::new(2, 0b01)).unwrap();
+    let scalars = heap.define_layout(Words::new(2, 0), Words::NONE).unwrap();
+    // In room that a dead object had.
+    let old = [leaf(16), !0, !0, !0, !0, DROP_ONE].repeat(100);
+    heap.build(&old).unwrap();
+    heap.collect().unwrap();
+    let kinds = [(node, 0, 16), (array, 2, 24), (scalars, 0, 8), (0, 12, 16), (1, 12, 16)];
+    let large = [(array, 2_000, 16_008), (0, 20_000, 20_000)];
+    for (layout, length, size_bytes) in kinds.into_iter().chain(large) {
+        // Twice: the second time the layout is known.
+        let program = [new(layout), length].repeat(2);
+        assert_eq!(heap.build(&program), Ok(2), "{layout}");
+        for index in 0..2 {
+            let made = heap.root(index).unwrap();
+            assert_eq!(heap.size_of(made), Ok(size_bytes));
+            assert!(content(&heap, made).iter().all(|&byte| byte == 0), "{layout}");
+        }
+        heap.truncate(0).unwrap();
+    }
+    // What it is made of is traced: its references, and a node's third word is none.
+    assert_eq!(heap.build(&[new(node), 0, leaf(4), 7]), Ok(2));
+    let (made, held) = (heap.root(0).unwrap(), heap.root(1).unwrap());
+    heap.set(made, 1, held).unwrap();
+    heap.truncate(1).unwrap();
+    heap.collect().unwrap();
+    assert_eq!(heap.get(held, 0), Ok(7));
+    assert_eq!(heap.set(made, 2, 12_345), Ok(()));
+    assert_eq!(heap.set(made, 0, 12_345), Err(Error::InvalidRef { reference: 12_345 }));
+    let stopped = |at, reason| Err(BuildError { at, reason });
+    assert_eq!(heap.build(&[new(node)]), stopped(0, Error::InvalidInstruction { word: new(node) }));
+    let no_elements = Error::InvalidLayout { layout: node };
+    assert_eq!(heap.build(&[new(node), 1]), stopped(0, no_elements));
+    let unknown = Error::InvalidLayout { layout: 77 };
+    assert_eq!(heap.build(&[new(77), 0]), stopped(0, unknown));
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
+fn many_kinds_of_objects_take_turns() {
+    let mut heap = heap_with_room(Options::DEFAULT);
+    let layouts: Vec<LayoutId> = (1..=16)
+        .map(|words| heap.define_layout(Words::new(words, 0), Words::NONE).unwrap())
+        .collect();
+    let mut program = Vec::new();
+    for (&layout, words) in layouts.iter().zip(1..) {
+        program.extend([object(layout), 0]);
+        program.extend((0..words).map(|index| words << 8 | index));
+        program.extend([new(layout), 0]);
+    }
+    assert_eq!(heap.build(&program.repeat(2)), Ok(64));
+    for index in 0..64 {
+        let words = index / 2 % 16 + 1;
+        let made = heap.root(index).unwrap();
+        assert_eq!(heap.size_of(made), Ok(words.next_multiple_of(2) * 4));
+        for word in 0..words {
+            let expected = if index % 2 == 0 { words << 8 | word } else { 0 };
+            assert_eq!(heap.get(made, word), Ok(expected));
+        }
+    }
+    assert_eq!(heap.verify(), None);
+}
+
+#[test]
 fn the_last_free_root_is_used_and_no_more() {
     let options = Options { root_capacity: 5, ..Options::DEFAULT };
     let full = Error::RootStackFull { capacity: 5 };
     let mut heap = heap_with_room(options);
     let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
     let scalar = heap.define_layout(Words::new(1, 0), Words::NONE).unwrap();
-    for instruction in [[PUSH, 0], [leaf(4), 7], [leaf(1), 7]] {
+    for instruction in [[PUSH, 0], [leaf(4), 7], [leaf(1), 7], [new(scalar), 0]] {
         assert_eq!(heap.build(&instruction.repeat(5)), Ok(5));
         let stopped = Err(BuildError { at: 0, reason: full });
         assert_eq!(heap.build(&instruction), stopped);
@@ -275,7 +348,7 @@ fn a_program_that_collects_keeps_what_it_has_made() {
     let list: Vec<u32> =
         [PUSH, 0].into_iter().chain((0..100).flat_map(|n| [object(node), 0, n])).collect();
     assert_eq!(heap.build(&list), Ok(1));
-    let garbage = [leaf(60), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 1 << 8 | 3];
+    let garbage = [leaf(60), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, DROP_ONE];
     let rounds = at_size(200, 2);
     for _ in 0..rounds {
         assert_eq!(heap.build(&garbage.repeat(200)), Ok(1));

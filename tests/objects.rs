@@ -4,7 +4,19 @@ mod common;
 
 use common::{array, at_size, heap, node};
 use tether_gc::memory::model::ModelMemory;
-use tether_gc::{BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, Words, layout};
+use tether_gc::{
+    BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, WordBuffer, Words, layout,
+};
+
+/// Words of objects that are read: no more room than is asked for.
+struct Growing(Vec<u32>);
+
+impl WordBuffer for Growing {
+    fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error> {
+        self.0.resize(words.max(self.0.len()), 0);
+        Ok(&mut self.0)
+    }
+}
 
 /// References that are none, each with what is wrong with it.
 fn bad_references(heap: &mut Heap<ModelMemory>) -> Vec<(&'static str, Reference)> {
@@ -47,7 +59,8 @@ fn what_is_no_object_is_refused_and_nothing_happens() {
         assert_eq!(heap.read_bytes(reference, 0, &mut [0]), Err(refused), "read_bytes, {what}");
         assert_eq!(heap.write_words(reference, 0, &[0]), Err(refused), "write_words, {what}");
         assert_eq!(heap.write_bytes(reference, 0, &[0]), Err(refused), "write_bytes, {what}");
-        assert_eq!(heap.measure_objects(&[reference], 9), Err(refused), "measure, {what}");
+        let read = heap.read_objects(&[reference], 9, &mut Growing(Vec::new()));
+        assert_eq!(read, Err(refused), "read-objects, {what}");
         assert_eq!(heap.pin(reference), Err(refused), "pin, {what}");
         assert_eq!(heap.unpin(reference), Err(refused), "unpin, {what}");
         assert_eq!(heap.register(reference, 1, 1, 0), Err(refused), "register, {what}");
@@ -272,13 +285,17 @@ fn objects_are_read_whole_as_many_as_fit() {
             object
         })
         .collect();
-    assert_eq!(heap.measure_objects(&objects, 0), Ok(3), "one at least");
-    assert_eq!(heap.measure_objects(&objects, 8), Ok(8));
-    assert_eq!(heap.measure_objects(&objects, 14), Ok(8));
-    assert_eq!(heap.measure_objects(&objects, u32::MAX), Ok(24));
-    let mut words = vec![0; 8];
-    heap.read_objects(&objects, &mut words).unwrap();
-    assert_eq!(words, [8, 1, 0, 16, 2, 0, 0, 0]);
+    let all = [8, 1, 0, 16, 2, 0, 0, 0, 24, 3, 0, 0, 0, 0, 0, 32, 4, 0, 0, 0, 0, 0, 0, 0];
+    for (most_words, words) in
+        [(0, 3), (3, 3), (7, 3), (8, 8), (14, 8), (15, 15), (23, 15), (24, 24), (u32::MAX, 24)]
+    {
+        // One that is empty, and one that has room for all.
+        for mut buffer in [Growing(Vec::new()), Growing(vec![7; 100])] {
+            assert_eq!(heap.read_objects(&objects, most_words, &mut buffer), Ok(words));
+            assert_eq!(buffer.0[..words], all[..words], "at most {most_words} words");
+        }
+    }
+    assert_eq!(heap.read_objects(&[], u32::MAX, &mut Growing(Vec::new())), Ok(0));
 }
 
 #[test]

@@ -199,6 +199,71 @@ fn heavy_handles_start_collections() {
 }
 
 #[test]
+fn handles_and_weights_up_to_the_floor_start_no_collection() {
+    let options = Options { handle_floor: 10, weight_floor_bytes: 1_000, ..Options::DEFAULT };
+    let collections = |heap: &Heap<ModelMemory>| heap.statistics().collections;
+    // One by one, 10 handles, and then one more.
+    let mut one_by_one = heap(options);
+    for handle in 0..10 {
+        one_by_one.wrap(1, handle, 0).unwrap();
+    }
+    assert_eq!(collections(&one_by_one), 0);
+    one_by_one.wrap(1, 10, 0).unwrap();
+    assert_eq!(collections(&one_by_one), 1);
+    // The same by `register`, which the last wrapper survives.
+    let mut registered = heap(options);
+    for handle in 0..11 {
+        let object = registered.allocate(LEAF, 8).unwrap();
+        registered.register(object, 1, handle, 0).unwrap();
+        assert_eq!(collections(&registered), u32::from(handle == 10));
+        assert_eq!(registered.handle_of(object), Ok(Handle { kind: 1, handle }));
+    }
+    // So many at a time, of so much weight each.
+    for (count, weight_bytes, collected) in
+        [(10, 0, 0), (11, 0, 1), (10, 100, 0), (10, 101, 1), (1, 1_000, 0), (1, 1_001, 1)]
+    {
+        let mut many = heap(options);
+        let handles: Vec<u32> = (0..count).collect();
+        let mut wrappers = vec![0; handles.len()];
+        many.wrap_many(1, &handles, weight_bytes, &mut wrappers).unwrap();
+        assert_eq!(collections(&many), collected, "{count} of {weight_bytes} bytes");
+        assert_eq!(many.statistics().external_bytes, u64::from(count * weight_bytes));
+        close_and_check(&mut many, Vec::new(), count);
+    }
+    close_and_check(&mut one_by_one, Vec::new(), 11);
+    close_and_check(&mut registered, Vec::new(), 11);
+}
+
+#[cfg(feature = "stress")]
+#[test]
+fn a_registration_is_one_of_the_operations_that_stress_counts() {
+    let mut heap = heap(Options::DEFAULT);
+    let objects: Vec<_> = (0..7).map(|_| heap.allocate(LEAF, 8).unwrap()).collect();
+    heap.push_many(&objects).unwrap();
+    heap.set_stress(3, Default::default());
+    for (&object, handle) in objects.iter().zip(0..) {
+        heap.register(object, 1, handle, 0).unwrap();
+        assert_eq!(heap.statistics().collections, (handle + 1) / 3);
+    }
+    close_and_check(&mut heap, Vec::new(), 7);
+}
+
+#[test]
+fn a_closed_heap_gives_its_memory_back_with_the_last_batch() {
+    let mut heap = heap(Options::DEFAULT);
+    for handle in 0..25 {
+        heap.wrap(1, handle, 0).unwrap();
+    }
+    heap.close().unwrap();
+    let mut batch = [Handle { kind: 0, handle: 0 }; 10];
+    for (drained, left) in [(10, 15), (10, 5), (5, 0)] {
+        assert_ne!(heap.statistics().heap_bytes, 0);
+        assert_eq!((heap.drain(&mut batch), heap.pending()), (drained, left));
+    }
+    assert_eq!(heap.statistics().heap_bytes, 0);
+}
+
+#[test]
 fn dispose_releases_once() {
     let mut heap = heap(Options::DEFAULT);
     let wrapper = heap.wrap(1, 0, 5).unwrap();

@@ -21,6 +21,14 @@ pub(super) enum Object {
     Large { position: u32 },
 }
 
+/// Words that come out of a heap, in room that grows while they do.
+pub trait WordBuffer {
+    /// All the room there is, which is for so many words at least. What was written stays.
+    ///
+    /// Errors: `OutOfMemory`, or whatever else keeps it from growing.
+    fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error>;
+}
+
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// Whether `reference` is the start of a live object. Null is not.
     #[inline]
@@ -91,38 +99,38 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.check_bytes(object, offset, count as usize).map(|_| ())
     }
 
-    /// How many words [`read_objects`](Self::read_objects) needs for as many of
-    /// `objects`, from the first on, as fit in `most_words`; for one at least.
-    pub fn measure_objects(&self, objects: &[Reference], most_words: u32) -> Result<usize, Error> {
+    /// Reads whole objects into `buffer`, for each a word with its size in bytes and then
+    /// its words. Stops before the first that would bring it past `most_words`, but gives
+    /// at least one. Gives how many words there are.
+    pub fn read_objects(
+        &self,
+        objects: &[Reference],
+        most_words: u32,
+        buffer: &mut impl WordBuffer,
+    ) -> Result<usize, Error> {
         self.check_open()?;
-        let mut words: u32 = 0;
-        for &object in objects {
-            let more = 1 + self.size_of_object(object)? / WORD_BYTES;
-            match words.checked_add(more) {
-                Some(sum) if words == 0 || sum <= most_words => words = sum,
-                _ => break,
-            }
-        }
-        Ok(words as usize)
-    }
-
-    /// Reads whole objects, for each a word with its size in bytes and then its
-    /// words, until `into` is full.
-    pub fn read_objects(&self, objects: &[Reference], into: &mut [u32]) -> Result<(), Error> {
-        self.check_open()?;
-        let mut rest = into;
+        let mut used = 0;
+        let mut room = buffer.reserve(0)?;
         for &object in objects {
             let size_bytes = self.size_of_object(object)?;
             let words = (size_bytes / WORD_BYTES) as usize;
-            let Some((size, behind)) = rest.split_first_mut() else { break };
-            let Some((content, behind)) = behind.split_at_mut_checked(words) else { break };
-            *size = size_bytes;
-            for (at, word) in (object..).step_by(WORD_BYTES as usize).zip(content) {
-                *word = self.supply.memory.load_u32(at);
+            let end = used + 1 + words;
+            if used > 0 && end > most_words as usize {
+                break;
             }
-            rest = behind;
+            if end > room.len() {
+                room = buffer.reserve(end)?;
+            }
+            let into = &mut room[used..end];
+            into[0] = size_bytes;
+            let mut at = object;
+            for word in &mut into[1..] {
+                *word = self.supply.memory.load_u32(at);
+                at += WORD_BYTES;
+            }
+            used = end;
         }
-        Ok(())
+        Ok(used)
     }
 
     /// Writes words from word `index` on: all of them or, at an error, none.

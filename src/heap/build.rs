@@ -7,9 +7,8 @@
 
 use super::{Heap, NOTHING};
 use crate::error::Error;
-use crate::layout;
+use crate::layout::{self, LayoutId, Small};
 use crate::memory::Memory;
-use crate::metadata;
 use crate::observer::Observer;
 use crate::units::{Reference, WORD_BYTES};
 
@@ -17,6 +16,10 @@ const LEAF: u32 = 0;
 const OBJECT: u32 = 1;
 const PUSH: u32 = 2;
 const DROP: u32 = 3;
+const NEW: u32 = 4;
+
+/// How many plans are remembered: a program has few kinds of objects at a time.
+const PLANS: usize = 8;
 
 /// Where a program stopped, and why. What came before stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +34,23 @@ pub struct BuildError {
 #[derive(Clone, Copy)]
 struct Plan {
     word: u32,
-    words: u32,
-    template: u64,
-    /// How many roots it pops, and how many words of the program it uses.
+    small: Small,
+    /// How many words it writes; how many of them are roots that it pops, and how many
+    /// come from the program.
+    written: u32,
     references: u32,
     scalars: u32,
 }
 
 impl Plan {
     /// No instruction's.
-    const NONE: Plan = Plan { word: u32::MAX, words: 0, template: 0, references: 0, scalars: 0 };
+    const NONE: Plan = Plan {
+        word: u32::MAX,
+        small: Small { words: 0, template: 0, references: 0 },
+        written: 0,
+        references: 0,
+        scalars: 0,
+    };
 }
 
 impl<M: Memory, O: Observer> Heap<M, O> {
@@ -72,7 +82,14 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             LEAF => {
                 let used = operand.div_ceil(WORD_BYTES) as usize;
                 let (words, after) = behind.split_at_checked(used).ok_or(cut_off)?;
-                self.build_leaf(operand, words)?;
+                let leaf = self.build_new(layout::LEAF, operand)?;
+                // What pads the last word is written too: an object is whole granules.
+                self.put_words(leaf, words);
+                Ok(after)
+            }
+            NEW => {
+                let (&length, after) = behind.split_first().ok_or(cut_off)?;
+                self.build_new(operand, length)?;
                 Ok(after)
             }
             OBJECT => {
@@ -81,7 +98,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             }
             PUSH if operand == 0 => {
                 let (&reference, after) = behind.split_first().ok_or(cut_off)?;
-                self.push(reference)?;
+                self.push_slowly(reference)?;
                 Ok(after)
             }
             DROP => {
@@ -93,13 +110,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
     }
 
-    fn build_leaf(&mut self, length_bytes: u32, words: &[u32]) -> Result<(), Error> {
+    /// Allocates an object and pushes it.
+    fn build_new(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
         self.roots.check_room(1 + self.scope_slots())?;
-        let leaf = self.allocate_keeping(layout::LEAF, length_bytes, NOTHING)?;
-        // What pads the last word is written too: an object is whole granules.
-        self.put_words(leaf, words);
-        self.roots.push_in_room(&mut self.supply.memory, leaf);
-        Ok(())
+        let object = self.allocate_keeping(layout, length, NOTHING)?;
+        self.roots.push_in_room(&mut self.supply.memory, object);
+        Ok(object)
     }
 
     /// Runs instructions while each is a null or an object in a block to push, or makes a
@@ -111,41 +127,43 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             return rest;
         }
         let mut operands = self.roots.operands();
-        let mut plan = Plan::NONE;
+        let mut plans = [Plan::NONE; PLANS];
         while let [word, behind @ ..] = rest {
-            let mut content = behind;
-            if *word & 0xff != LEAF {
+            let word = *word;
+            if word == PUSH {
                 let [operand, after @ ..] = behind else { break };
-                if *word == PUSH {
-                    let is_known = *operand == 0 || self.find_in_block(*operand).is_some();
-                    if !is_known || !operands.can_replace(0) {
-                        break;
-                    }
-                    operands.push(&mut self.supply.memory, *operand);
-                    rest = after;
-                    continue;
-                }
-                if *operand != 0 {
+                let is_known = *operand == 0 || self.find_in_block(*operand).is_some();
+                if !is_known || !operands.can_replace(0) {
                     break;
                 }
-                content = after;
+                operands.push(&mut self.supply.memory, *operand);
+                rest = after;
+                continue;
             }
-            if plan.word != *word {
-                let Some(new) = self.plan(*word) else { break };
-                plan = new;
+            let plan = &mut plans[(word ^ word >> 8) as usize % PLANS];
+            if plan.word != word {
+                let Some(new) = self.plan(word) else { break };
+                *plan = new;
             }
+            let content = match behind {
+                _ if word & 0xff == LEAF => behind,
+                [0, content @ ..] => content,
+                _ => break,
+            };
             let Some((scalars, after)) = content.split_at_checked(plan.scalars as usize) else {
                 break;
             };
             if !operands.can_replace(plan.references) {
                 break;
             }
-            let Some(object) = self.place_in_hole(plan.words, plan.template) else { break };
+            let Some(object) = self.place_in_hole(plan.small.words, plan.small.template) else {
+                break;
+            };
             let memory = &mut self.supply.memory;
             let mut root = operands.pop(plan.references);
-            let mut references = plan.template >> metadata::REFERENCE_SHIFT;
+            let mut references = plan.small.references;
             let mut scalars = scalars.iter();
-            for index in 0..plan.words {
+            for index in 0..plan.written {
                 let value = if references & 1 != 0 {
                     root += WORD_BYTES;
                     memory.load_u32(root - WORD_BYTES)
@@ -153,7 +171,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                     scalars.next().copied().unwrap_or(0)
                 };
                 memory.store_u32(object + index * WORD_BYTES, value);
-                references >>= if index & 1 == 0 { 1 } else { 7 };
+                references >>= 1;
             }
             operands.push(memory, object);
             rest = after;
@@ -166,15 +184,23 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline(always)]
     fn plan(&self, word: u32) -> Option<Plan> {
         let operand = word >> 8;
-        let (layout, length, scalars) = match word & 0xff {
-            LEAF => (layout::LEAF, operand, operand.div_ceil(WORD_BYTES)),
-            OBJECT if operand >= layout::FIRST_DEFINED => (operand, 0, 0),
+        let (layout, length) = match word & 0xff {
+            LEAF => (layout::LEAF, operand),
+            OBJECT | NEW if operand >= layout::FIRST_DEFINED => (operand, 0),
             _ => return None,
         };
-        let (words, template) = self.layouts.small(&self.supply.memory, layout, length)?;
-        let references = metadata::count_references(template);
-        let scalars = if layout == layout::LEAF { scalars } else { words - references };
-        Some(Plan { word, words, template, references, scalars })
+        let small = self.layouts.small(&self.supply.memory, layout, length)?;
+        let mut plan = Plan { word, small, written: small.words, references: 0, scalars: 0 };
+        match word & 0xff {
+            LEAF => plan.scalars = length.div_ceil(WORD_BYTES),
+            OBJECT => {
+                plan.references = small.references.count_ones();
+                plan.scalars = small.words - plan.references;
+            }
+            // What is in the hole ahead is zero.
+            _ => plan.written = 0,
+        }
+        Some(plan)
     }
 
     /// Makes an object of any layout and size. Gives what follows the instruction.

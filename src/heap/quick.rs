@@ -18,8 +18,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// layout of fixed size that has no more.
     #[inline(always)]
     pub(crate) fn allocate_quickly(&mut self, layout: LayoutId, length: u32) -> Option<Reference> {
-        let (words, template) = self.layouts.small(&self.supply.memory, layout, length)?;
-        self.place_by_template(words, template)
+        let small = self.layouts.small(&self.supply.memory, layout, length)?;
+        self.place_by_template(small.words, small.template)
     }
 
     #[inline(always)]

@@ -347,6 +347,15 @@ fn the_verifier_sees_a_pin_of_no_object() {
 }
 
 #[test]
+fn the_verifier_sees_an_object_that_is_pinned_no_times() {
+    let (mut heap, objects) = busy_heap();
+    heap.pin(objects[0]).unwrap();
+    assert_eq!(broken(&heap), None);
+    heap.pins.set_count(&mut heap.supply.memory, 0, 0);
+    assert_eq!(broken(&heap), Some(Invariant::Pins));
+}
+
+#[test]
 fn one_layout_more_than_there_can_be_is_refused() {
     use crate::layout::{FIRST_DEFINED, MOST_LAYOUTS};
     let mut heap = heap();

@@ -65,7 +65,8 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
         mutants.env("TETHER_FEW_PROGRAMS", "1");
         mutants.args(["--timeout", "60", "--output"]).arg(workspace.target().join("mutants"));
         mutants.args(["--", "--lib", "--test", "build", "--test", "objects", "--test", "roots"]);
-        mutants.args(["--test", "wrappers", "--test", "marking", "--test", "model", "--"]);
+        mutants.args(["--test", "wrappers", "--test", "marking", "--test", "ranges"]);
+        mutants.args(["--test", "model", "--"]);
         for slow in ["full_trees", "four_million", "five_million"] {
             mutants.args(["--skip", slow]);
         }

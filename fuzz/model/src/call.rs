@@ -67,7 +67,8 @@ pub enum Name {
     Pin,
     /// `object` → pins.
     Unpin,
-    /// Registers the subject's root range, of [`RANGE_WORDS`](crate::subject::RANGE_WORDS).
+    /// Registers the subject's root range, of [`RANGE_WORDS`](crate::subject::RANGE_WORDS);
+    /// or `begin, end`, which is refused.
     AddRoots,
     /// Takes it back.
     RemoveRoots,

@@ -448,18 +448,24 @@ impl<S: Subject> Model<'_, S> {
         self.taken(Name::Create, &operands, &in_flight, object);
     }
 
-    /// A build program: a push, leaves, and an object of what is on top.
+    /// A build program: a push, leaves and empty objects, and an object of what is on top.
     fn build(&mut self) {
         if !self.may(Name::Build) {
             return self.create();
         }
-        let leaves = self.choices.below(3);
+        let objects = self.choices.below(3);
         let mut program = Vec::new();
         let mut made = Vec::new();
         // First, as it may be nobody's, and a leaf may need a collection.
         let pushed = if self.choices.one_in(2) { Some(self.any_reference()) } else { None };
         program.extend(pushed.iter().flat_map(|&reference| [2, reference]));
-        for _ in 0..leaves {
+        for _ in 0..objects {
+            if self.choices.one_in(3) {
+                let (layout, length, bytes, tracing) = self.described();
+                program.extend([layout << 8 | 4, length]);
+                made.push(Self::object(bytes, 8, tracing));
+                continue;
+            }
             let bytes = self.choices.below(40);
             program.push(bytes << 8);
             let mut object = Self::object(u64::from(bytes), 8, Tracing::Leaf);
@@ -470,7 +476,7 @@ impl<S: Subject> Model<'_, S> {
             made.push(object);
         }
         // As many operations as need a slot of the stack, and one of the scope.
-        let mut needed = leaves * (1 + u32::from(!self.graph.scopes.is_empty()));
+        let mut needed = objects * (1 + u32::from(!self.graph.scopes.is_empty()));
         needed += u32::from(pushed.is_some());
         let hostile = self.choices.one_in(6);
         if hostile {
@@ -483,7 +489,7 @@ impl<S: Subject> Model<'_, S> {
         match &answer {
             Ok(top) => {
                 assert!(!hostile && !wrong && needed <= self.free_slots(), "{program:x?}");
-                assert_eq!(top[0], depth + leaves + u32::from(pushed.is_some()));
+                assert_eq!(top[0], depth + objects + u32::from(pushed.is_some()));
             }
             Err(failure) => {
                 let is_right = match failure.code {

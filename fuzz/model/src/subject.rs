@@ -6,7 +6,7 @@ use std::ops::Range;
 use tether_gc::memory::Memory;
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{
-    BuildError, Collection, Error, Handle, Heap, Observer, Options, Registration, Words,
+    BuildError, Collection, Error, Handle, Heap, Observer, Options, Registration, WordBuffer, Words,
 };
 
 use crate::call::{Answer, Code, Failure, Name};
@@ -288,9 +288,10 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
             nothing(heap.write_bytes(*object, *offset, &bytes)?)
         }
         (Name::ReadObjects, [most_words, objects @ ..]) => {
-            let mut into = vec![0; heap.measure_objects(objects, *most_words)?];
-            heap.read_objects(objects, &mut into)?;
-            into
+            let mut words = Growing(Vec::new());
+            let count = heap.read_objects(objects, *most_words, &mut words)?;
+            words.0.truncate(count);
+            words.0
         }
         (Name::WriteMany, stores) => {
             let stores = stores.chunks_exact(3).map(|store| (store[0], store[1], store[2]));
@@ -309,6 +310,7 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
         (Name::Pin, &[object]) => one(heap.pin(object)?),
         (Name::Unpin, &[object]) => one(heap.unpin(object)?),
         (Name::AddRoots, []) => nothing(heap.add_roots(range, range + RANGE_WORDS * 4)?),
+        (Name::AddRoots, &[begin, end]) => nothing(heap.add_roots(begin, end)?),
         (Name::RemoveRoots, []) => nothing(heap.remove_roots(range)?),
         (Name::SetRange, &[index, word]) => {
             heap.memory_mut().store_u32(range + index * 4, word);
@@ -363,4 +365,14 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
             .unwrap_or_default(),
         _ => panic!("{name:?} does not take {} words", words.len()),
     })
+}
+
+/// Words of objects that are read.
+struct Growing(Vec<u32>);
+
+impl WordBuffer for Growing {
+    fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error> {
+        self.0.resize(words, 0);
+        Ok(&mut self.0)
+    }
 }

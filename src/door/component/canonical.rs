@@ -11,6 +11,7 @@
 
 use crate::door::words::error_words;
 use crate::error::Error;
+use crate::heap::WordBuffer;
 use crate::memory::linear::RustAllocator;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::{Cell, UnsafeCell};
@@ -146,39 +147,67 @@ struct Outgoing {
 // SAFETY: as `Answer`.
 unsafe impl Sync for Outgoing {}
 
-static OUTGOING: Outgoing =
-    Outgoing { address: Cell::new(ptr::null_mut()), size_bytes: Cell::new(0) };
+static OUTGOING: Outgoing = Outgoing { address: Cell::new(NO_BYTES), size_bytes: Cell::new(0) };
 
-/// A list of so many items that goes out, all zero. The one before is gone.
+/// A list of so many items that goes out, whatever they are. The one before is gone.
 ///
 /// Errors: `OutOfMemory`.
 pub fn outgoing<T: Plain>(count: usize) -> Result<&'static mut [T], Error> {
-    let items = outgoing_bytes(count.saturating_mul(size_of::<T>()))?.cast::<T>();
-    // SAFETY: the buffer is as large and is aligned, zeros are a value, and the caller is
+    let items = outgoing_bytes(count.saturating_mul(size_of::<T>()), 0)?.cast::<T>();
+    // SAFETY: the buffer is as large and is aligned, its bytes are a value, and the caller is
     // the only one who has it until the next call.
     Ok(unsafe { slice::from_raw_parts_mut(items, count) })
 }
 
+/// A list of words that goes out, whose length shows while it is made.
+#[derive(Default)]
+pub struct OutgoingWords {
+    size_bytes: usize,
+}
+
+impl OutgoingWords {
+    /// The first words, as many as there are of so many.
+    pub fn into_list(self, count: usize) -> &'static mut [u32] {
+        let count = count.min(self.size_bytes / size_of::<u32>());
+        // SAFETY: as `outgoing`.
+        unsafe { slice::from_raw_parts_mut(OUTGOING.address.get().cast(), count) }
+    }
+}
+
+impl WordBuffer for OutgoingWords {
+    fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error> {
+        let items = outgoing_bytes(words.saturating_mul(size_of::<u32>()), self.size_bytes)?;
+        self.size_bytes = OUTGOING.size_bytes.get();
+        // SAFETY: as `outgoing`, of all the buffer.
+        Ok(unsafe { slice::from_raw_parts_mut(items.cast(), self.size_bytes / size_of::<u32>()) })
+    }
+}
+
+/// The buffer, of at least so many bytes. Those from the front that are kept, if any are,
+/// are all that it had.
 #[inline(never)]
-fn outgoing_bytes(needed: usize) -> Result<*mut u8, Error> {
+fn outgoing_bytes(needed: usize, kept: usize) -> Result<*mut u8, Error> {
+    let (old, old_size) = (OUTGOING.address.get(), OUTGOING.size_bytes.get());
     // One that is too small goes, and so does one that only a long list needed.
-    if needed > OUTGOING.size_bytes.get() || OUTGOING.size_bytes.get() > LIST_RESERVE_BYTES {
-        give(OUTGOING.address.get(), OUTGOING.size_bytes.replace(0));
-        let buffer = take(needed);
+    if needed > old_size || (kept == 0 && old_size > LIST_RESERVE_BYTES) {
+        let size_bytes = needed.saturating_add(kept);
+        let buffer = take(size_bytes);
         if buffer.is_null() {
             let needed_bytes = u32::try_from(needed).unwrap_or(u32::MAX);
             return Err(Error::OutOfMemory { needed_bytes });
         }
+        if size_bytes > 0 {
+            // SAFETY: each has as many bytes, and they are apart.
+            unsafe {
+                buffer.write_bytes(0, size_bytes);
+                buffer.copy_from_nonoverlapping(old, kept);
+            }
+        }
+        give(old, old_size);
         OUTGOING.address.set(buffer);
-        OUTGOING.size_bytes.set(needed);
+        OUTGOING.size_bytes.set(size_bytes);
     }
-    let buffer = OUTGOING.address.get();
-    if needed == 0 {
-        return Ok(NO_BYTES);
-    }
-    // SAFETY: the buffer has as many bytes.
-    unsafe { buffer.write_bytes(0, needed) };
-    Ok(buffer)
+    Ok(OUTGOING.address.get())
 }
 
 /// Bytes that lists have from the start, so that those up to about that length can be

@@ -4,7 +4,8 @@
 //! address and a count. A comment says so where WIT has another shape.
 
 use super::canonical::{
-    Address, Incoming, Plain, answer, done, ok, ok_words, outgoing, record, refuse, refuse_at,
+    Address, Incoming, OutgoingWords, Plain, answer, done, ok, ok_words, outgoing, record, refuse,
+    refuse_at,
 };
 use super::{ComponentHeap, DOOR, configure, idle_heap, watch, with_heap};
 use crate::door::operation::{Operation, perform};
@@ -151,9 +152,9 @@ extern "C" fn heap_read_objects(objects: *mut u32, count: usize, max_words: u32)
     // SAFETY: the list that was passed.
     let objects = unsafe { list(objects, count) };
     answer_list(with_heap(|heap| {
-        let words = outgoing(heap.measure_objects(&objects, max_words)?)?;
-        heap.read_objects(&objects, words)?;
-        Ok(words)
+        let mut words = OutgoingWords::default();
+        let count = heap.read_objects(&objects, max_words, &mut words)?;
+        Ok(words.into_list(count))
     }))
 }
 

@@ -156,7 +156,7 @@ impl<S: Subject> Model<'_, S> {
         if !self.may(Name::AddRoots) {
             return;
         }
-        match self.choices.below(8) {
+        match self.choices.below(9) {
             0 => {
                 let was_there = self.graph.range.take().is_some();
                 if was_there {
@@ -166,7 +166,12 @@ impl<S: Subject> Model<'_, S> {
                     self.call_in_vain(Name::RemoveRoots, &[], Code::NoSuchRoot, range);
                 }
             }
-            1 | 2 if self.graph.range.is_none() => {
+            1 => {
+                // It ends before it begins, or not in memory.
+                let (begin, end) = self.choices.of(&[(8, 4), (u32::MAX, 0), (64, 0xffff_fffc)]);
+                self.call_in_vain(Name::AddRoots, &[begin, end], Code::OutOfBounds, end);
+            }
+            2 | 3 if self.graph.range.is_none() => {
                 // What stands there may be stale.
                 for index in 0..RANGE_WORDS {
                     assert_eq!(self.call(Name::SetRange, &[index, 0], &[]), Ok(vec![]));

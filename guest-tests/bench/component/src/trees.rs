@@ -1,7 +1,6 @@
 //! W1: binary trees, as in the Benchmarks Game.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use crate::bindings::tether::gc::heap::{self, Words};
 use crate::bindings::tether::gc::roots;
@@ -68,19 +67,20 @@ impl Door for Calls {
 
 /// `build` and `read-objects`, with some thousand words at a time.
 pub struct Batches {
-    program: Box<[u32; PROGRAM_WORDS + LEAF_WORDS]>,
+    program: Box<[u32; PROGRAM_WORDS + MOST_WORDS]>,
     length: usize,
-    /// The instruction that makes a node.
+    /// The instructions that make a leaf, and a node of two that are on the stack.
+    leaf: u32,
     node: u32,
-    /// Objects still to be read.
-    waiting: Vec<u32>,
+    /// Objects still to be read: of a tree of depth 32 and less they are so many at most.
+    waiting: Box<[u32; 64 * READ_OBJECTS]>,
 }
 
 const OBJECT: u32 = 1;
-const PUSH: u32 = 2;
+const NEW: u32 = 4;
 const PROGRAM_WORDS: usize = 4096;
-/// Two nulls pushed, and the node.
-const LEAF_WORDS: usize = 6;
+/// The most that is appended at once.
+const MOST_WORDS: usize = 6;
 const READ_OBJECTS: usize = 512;
 /// An object's size and its two words.
 const WORDS_EACH: usize = 3;
@@ -88,22 +88,26 @@ const WORDS_EACH: usize = 3;
 impl Batches {
     /// Defines the layout.
     pub fn new() -> Self {
+        let pair = define_pair();
         Batches {
-            program: Box::new([0; PROGRAM_WORDS + LEAF_WORDS]),
+            program: Box::new([0; PROGRAM_WORDS + MOST_WORDS]),
             length: 0,
-            node: define_pair() << 8 | OBJECT,
-            waiting: Vec::with_capacity(64 * READ_OBJECTS),
+            leaf: pair << 8 | NEW,
+            node: pair << 8 | OBJECT,
+            waiting: Box::new([0; 64 * READ_OBJECTS]),
         }
     }
 
     /// Appends the program that makes a tree, running what is there when it is long.
     fn emit(&mut self, depth: u32) {
-        if depth == 0 {
-            self.append([PUSH, 0, PUSH, 0, self.node, 0]);
-        } else {
-            self.emit(depth - 1);
-            self.emit(depth - 1);
-            self.append([self.node, 0]);
+        match depth {
+            0 => self.append([self.leaf, 0]),
+            1 => self.append([self.leaf, 0, self.leaf, 0, self.node, 0]),
+            _ => {
+                self.emit(depth - 1);
+                self.emit(depth - 1);
+                self.append([self.node, 0]);
+            }
         }
     }
 
@@ -132,24 +136,21 @@ impl Door for Batches {
     }
 
     fn count(&mut self, tree: u32) -> u32 {
-        self.waiting.push(tree);
-        let mut count = 0;
-        while !self.waiting.is_empty() {
-            let first = self.waiting.len().saturating_sub(READ_OBJECTS);
-            let batch = &self.waiting[first..];
-            let nodes = batch.len();
-            let words = must(heap::read_objects(batch, (nodes * WORDS_EACH) as u32));
-            count += nodes as u32;
+        self.waiting[0] = tree;
+        let (mut length, mut count) = (1_usize, 0);
+        while length > 0 {
+            let first = length.saturating_sub(READ_OBJECTS);
+            let batch = &self.waiting[first..length];
+            let words = must(heap::read_objects(batch, (batch.len() * WORDS_EACH) as u32));
+            count += batch.len() as u32;
             // Children take their parents' place.
-            self.waiting.resize(first + 2 * nodes, 0);
-            let mut next = first;
+            length = first;
             for node in words.chunks_exact(WORDS_EACH) {
                 for &child in &node[1..] {
-                    self.waiting[next] = child;
-                    next += usize::from(child != 0);
+                    self.waiting[length] = child;
+                    length += usize::from(child != 0);
                 }
             }
-            self.waiting.truncate(next);
         }
         count
     }

@@ -344,6 +344,7 @@ impl Subject for CoreSubject {
             (Name::AddRoots, []) => {
                 self.none("tether_add_roots", &[RANGE, RANGE + RANGE_WORDS * 4])
             }
+            (Name::AddRoots, words) => self.none("tether_add_roots", words),
             (Name::RemoveRoots, []) => self.none("tether_remove_roots", &[RANGE]),
             (Name::SetRange, &[index, word]) => {
                 self.put(RANGE + index * 4, word);

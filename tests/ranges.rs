@@ -1,0 +1,105 @@
+//! Root ranges: memory of the program's own whose words keep objects.
+#![cfg(feature = "interior-pointers")]
+
+mod common;
+
+use common::heap;
+use tether_gc::layout::LEAF;
+use tether_gc::memory::Memory;
+use tether_gc::memory::model::ModelMemory;
+use tether_gc::{Error, Heap, Options, Reference};
+
+/// A heap, and the address of 8 words of the program's own, all zero.
+fn heap_with_words() -> (Heap<ModelMemory>, u32) {
+    let mut heap = heap(Options::DEFAULT);
+    let words = heap.memory_mut().take_pages(1).unwrap();
+    heap.memory_mut().fill(words, 32, 0);
+    (heap, words)
+}
+
+/// An object that nothing else refers to, put into the word at an address, by its start
+/// or by an address inside.
+fn put(heap: &mut Heap<ModelMemory>, address: u32, offset: u32) -> Reference {
+    let object = heap.allocate(LEAF, 40).unwrap();
+    heap.memory_mut().store_u32(address, object + offset);
+    object
+}
+
+#[test]
+fn the_words_of_a_range_keep_what_they_point_into() {
+    let (mut heap, words) = heap_with_words();
+    heap.add_roots(words + 4, words + 16).unwrap();
+    let objects: Vec<_> =
+        [0, 0, 39, 20, 0].iter().zip(0..).map(|(&o, i)| put(&mut heap, words + i * 4, o)).collect();
+    heap.collect().unwrap();
+    let live: Vec<_> = objects.iter().map(|&object| heap.is_object(object)).collect();
+    assert_eq!(live, [false, true, true, true, false]);
+    assert_eq!(heap.verify(), None);
+    heap.remove_roots(words + 4).unwrap();
+    heap.collect().unwrap();
+    assert!(objects.iter().all(|&object| !heap.is_object(object)));
+    let none = Err(Error::NoSuchRoot { index: words + 4 });
+    assert_eq!(heap.remove_roots(words + 4), none);
+}
+
+#[test]
+fn a_range_is_of_whole_words() {
+    let (mut heap, words) = heap_with_words();
+    // The second and the third of five are all in it.
+    heap.add_roots(words + 1, words + 15).unwrap();
+    let objects: Vec<_> = (0..5).map(|index| put(&mut heap, words + index * 4, 0)).collect();
+    heap.collect().unwrap();
+    let live: Vec<_> = objects.iter().map(|&object| heap.is_object(object)).collect();
+    assert_eq!(live, [false, true, true, false, false]);
+    // It is known by its first whole word.
+    assert_eq!(heap.remove_roots(words + 4), Ok(()));
+}
+
+#[test]
+fn a_range_that_is_added_again_has_another_end() {
+    let (mut heap, words) = heap_with_words();
+    heap.add_roots(words, words + 4).unwrap();
+    heap.add_roots(words, words + 8).unwrap();
+    heap.add_roots(words + 16, words + 20).unwrap();
+    let objects: Vec<_> = (0..5).map(|index| put(&mut heap, words + index * 4, 0)).collect();
+    heap.collect().unwrap();
+    let live: Vec<_> = objects.iter().map(|&object| heap.is_object(object)).collect();
+    assert_eq!(live, [true, true, false, false, true]);
+    heap.remove_roots(words).unwrap();
+    assert_eq!(heap.remove_roots(words), Err(Error::NoSuchRoot { index: words }));
+    heap.collect().unwrap();
+    assert!(heap.is_object(objects[4]), "the other range stays");
+}
+
+#[test]
+fn a_range_from_0_begins_at_the_stack_pointer() {
+    let (mut heap, words) = heap_with_words();
+    heap.add_roots(0, words + 16).unwrap();
+    let objects: Vec<_> = (0..5).map(|index| put(&mut heap, words + index * 4, 0)).collect();
+    for (first, live) in [(1, 3), (2, 2), (4, 0)] {
+        heap.memory_mut().set_stack_pointer(words + first * 4);
+        heap.collect().unwrap();
+        let are_live = objects.iter().filter(|&&object| heap.is_object(object)).count();
+        assert_eq!(are_live, live, "from word {first}");
+    }
+    assert_eq!(heap.remove_roots(0), Ok(()));
+    assert_eq!(heap.remove_roots(0), Err(Error::NoSuchRoot { index: 0 }));
+}
+
+#[test]
+fn a_range_lies_in_memory() {
+    let (mut heap, words) = heap_with_words();
+    let memory = u32::try_from(heap.memory().size_bytes()).unwrap();
+    assert_eq!(heap.add_roots(words, words), Ok(()), "an empty one");
+    assert_eq!(heap.add_roots(memory - 4, memory), Ok(()), "up to the end");
+    for (begin, end) in [(words + 8, words + 4), (words, memory + 1), (memory, memory + 4), (8, 0)]
+    {
+        let refused = Err(Error::OutOfBounds { size_bytes: end });
+        assert_eq!(heap.add_roots(begin, end), refused, "{begin:#x}..{end:#x}");
+    }
+    // A refused one leaves the one before it as it was.
+    assert_eq!(heap.remove_roots(words), Ok(()));
+    assert_eq!(heap.remove_roots(memory - 4), Ok(()));
+    heap.close().unwrap();
+    assert_eq!(heap.add_roots(words, words), Err(Error::Closed));
+}
