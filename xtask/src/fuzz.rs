@@ -38,7 +38,7 @@ const SLOWEST_SECONDS: u32 = 30;
 /// What an empty corpus begins with: inputs of random bytes, long enough that their
 /// programs collect and fill tables. From nothing libFuzzer takes hours to get there.
 const FIRST_INPUTS: u64 = 32;
-const FIRST_INPUT_BYTES: usize = 8 * 1024;
+const FIRST_INPUT_BYTES: usize = 2 * 1024;
 /// The longest input that it makes.
 const MOST_INPUT_BYTES: usize = 2 * FIRST_INPUT_BYTES;
 
