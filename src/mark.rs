@@ -15,6 +15,9 @@
 //! Invariants: an object on the stack is marked and traced; a marked object's
 //! references are marked or on the way to be, except those that the flag is for.
 
+#[cfg(test)]
+mod tests;
+
 use crate::blocks::{Blocks, PageMap};
 use crate::large::LargeObjects;
 use crate::layout::{LEAF, LayoutId, Layouts};
@@ -24,8 +27,9 @@ use crate::metadata::{self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, TRACED}
 use crate::region::Region;
 use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
 
-/// Bytes of the mark stack that a heap always has: 2,048 objects.
-const LEAST_STACK_BYTES: u32 = 8 * 1024;
+/// Bytes of the mark stack that a heap always has: 2,048 objects. In the tests inside the
+/// crate there is room for 64, so that few objects are too many.
+const LEAST_STACK_BYTES: u32 = if cfg!(test) { 256 } else { 8 * 1024 };
 /// Bytes of a large conservative object that are visited before others get their turn.
 const CONSERVATIVE_BYTES: u32 = 256;
 

@@ -1,0 +1,215 @@
+//! Marking where the stack is always too small: in these tests it begins with room for
+//! 64 objects, and mostly may not grow.
+
+use std::vec;
+use std::vec::Vec;
+
+use super::{LEAST_STACK_BYTES, MarkStack};
+use crate::layout::{CONSERVATIVE, LEAF, LayoutId, Words};
+use crate::memory::model::ModelMemory;
+use crate::memory::supply::Supply;
+use crate::units::{Reference, WORD_BYTES};
+use crate::{Heap, Options};
+
+const LEAST_WORDS: u32 = LEAST_STACK_BYTES / WORD_BYTES;
+
+#[test]
+fn the_stack_grows_by_an_eighth_and_goes_back_to_its_least_size() {
+    let mut supply = Supply::new(ModelMemory::new());
+    let mut stack = MarkStack::new();
+    assert!(stack.take_memory(&mut supply));
+    assert_eq!(stack.size_bytes(), LEAST_STACK_BYTES);
+    assert!(stack.has_room(LEAST_WORDS) && !stack.has_room(LEAST_WORDS + 1));
+    for index in 0..LEAST_WORDS {
+        stack.set_word(&mut supply.memory, index, 1_000 + index);
+    }
+    stack.length = LEAST_WORDS;
+    assert!(stack.has_room(0) && !stack.has_room(1));
+    // Refused, it stays as it is.
+    supply.memory.set_exhausted(true);
+    assert!(!stack.make_room(&mut supply, 1));
+    assert_eq!(stack.size_bytes(), LEAST_STACK_BYTES);
+    supply.memory.set_exhausted(false);
+    // The first growth is to the least region there is, the next ones are of the stack's.
+    assert!(stack.make_room(&mut supply, 1) && stack.has_room(1));
+    stack.length = 800;
+    assert!(stack.make_room(&mut supply, 2));
+    assert_eq!(stack.size_bytes(), (800 + 100 + 2) * WORD_BYTES);
+    for index in 0..LEAST_WORDS {
+        assert_eq!(stack.word(&supply.memory, index), 1_000 + index);
+    }
+    let taken = supply.taken_bytes();
+    stack.shrink(&mut supply);
+    assert_eq!(stack.size_bytes(), LEAST_STACK_BYTES);
+    let given = u64::from((800 + 100 + 2) * WORD_BYTES - LEAST_STACK_BYTES);
+    assert_eq!(supply.taken_bytes(), taken - given);
+    // At its least size it is left alone.
+    let address = stack.words.address;
+    stack.shrink(&mut supply);
+    assert_eq!(stack.words.address, address);
+}
+
+/// A number for each number, that looks random.
+fn random(state: &mut u64, below: u32) -> u32 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    ((*state >> 33) % u64::from(below)) as u32
+}
+
+/// Objects of every kind that marking treats in a way of its own, and what they refer to.
+struct Graph {
+    heap: Heap<ModelMemory>,
+    objects: Vec<Reference>,
+    edges: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    /// So many objects, with references between them at random.
+    fn new(count: u32, seed: u64) -> Graph {
+        // No collection but those that a test asks for.
+        let options = Options { root_capacity: 100, ..Options::DEFAULT };
+        let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+        let mut define = |fixed, element| heap.define_layout(fixed, element).unwrap();
+        let node = define(Words::new(2, 0b11), Words::NONE);
+        let tagged = define(Words::new(3, 0b101), Words::NONE);
+        let wide = define(Words::new(40, u64::MAX), Words::NONE);
+        let array = define(Words::new(1, 0), Words::new(1, 1));
+        let entries = define(Words::new(3, 0b010), Words::new(3, 0b011));
+        // Layout, length, words, and which of them are references.
+        type Kind = (LayoutId, u32, u32, fn(u32) -> bool);
+        let kinds: [Kind; 11] = [
+            (LEAF, 8, 2, |_| false),
+            (node, 0, 2, |_| true),
+            (node, 0, 2, |_| true),
+            (tagged, 0, 3, |word| word != 1),
+            (wide, 0, 40, |_| true),
+            (array, 99, 100, |word| word > 0),
+            (CONSERVATIVE, 400, 100, |_| true),
+            (array, 3_000, 3_001, |word| word > 0),
+            (entries, 1_000, 3_003, |word| if word < 3 { word == 1 } else { word % 3 < 2 }),
+            (CONSERVATIVE, 12_000, 3_000, |_| true),
+            (LEAF, 12_000, 3_000, |_| false),
+        ];
+        let mut state = seed;
+        let mut graph = Graph { heap, objects: Vec::new(), edges: Vec::new() };
+        let mut slots = Vec::new();
+        for _ in 0..count {
+            let kind = kinds[random(&mut state, kinds.len() as u32) as usize];
+            let object = graph.heap.allocate(kind.0, kind.1).unwrap();
+            graph.objects.push(object);
+            slots.push(kind);
+        }
+        for (from, &(_, _, words, is_reference)) in slots.iter().enumerate() {
+            let mut edges = Vec::new();
+            // The first and the last, and a few between them.
+            let few = (0..12).map(|_| random(&mut state, words));
+            let mut at: Vec<u32> = [0, 1, words - 2, words - 1].into_iter().chain(few).collect();
+            at.sort_unstable();
+            at.dedup();
+            for word in at {
+                let to = random(&mut state, count) as usize;
+                let value = graph.objects[to];
+                if is_reference(word) {
+                    graph.heap.set(graph.objects[from], word, value).unwrap();
+                    edges.push(to);
+                } else {
+                    // A number that looks like a reference, and is none.
+                    graph.heap.set(graph.objects[from], word, value).unwrap();
+                }
+            }
+            graph.edges.push(edges);
+        }
+        assert_eq!(graph.heap.statistics().collections, 0);
+        graph
+    }
+
+    /// Collects with no memory to be had, and checks that just what the roots reach lives.
+    fn check(&mut self, roots: &[usize]) {
+        for &root in roots {
+            self.heap.push(self.objects[root]).unwrap();
+        }
+        let mut is_reached = vec![false; self.objects.len()];
+        let mut left = roots.to_vec();
+        while let Some(at) = left.pop() {
+            if !is_reached[at] {
+                is_reached[at] = true;
+                left.extend(&self.edges[at]);
+            }
+        }
+        self.heap.memory_mut().set_exhausted(true);
+        self.heap.collect().unwrap();
+        self.heap.memory_mut().set_exhausted(false);
+        for (at, &object) in self.objects.iter().enumerate() {
+            assert_eq!(self.heap.is_object(object), is_reached[at], "object {at}, roots {roots:?}");
+        }
+        assert_eq!(self.heap.verify(), None);
+    }
+}
+
+#[test]
+fn what_is_reached_lives_however_small_the_stack_is() {
+    for seed in 0..if cfg!(miri) { 1 } else { 30 } {
+        let mut graph = Graph::new(if cfg!(miri) { 40 } else { 300 }, seed);
+        // Nearly all, then a part, then little.
+        graph.check(&[0, 1, 2]);
+        graph.heap.truncate(0).unwrap();
+        let live = |graph: &Graph, from| {
+            (from..graph.objects.len()).find(|&at| graph.heap.is_object(graph.objects[at]))
+        };
+        let last = live(&graph, 3);
+        graph.check(last.as_slice());
+        graph.heap.truncate(0).unwrap();
+        graph.check(&[]);
+    }
+}
+
+#[test]
+fn large_objects_that_hold_each_other_are_traced_to_their_ends() {
+    const DEPTH: usize = 50;
+    let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
+    let array = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
+    let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
+    // Each has the next in its middle, and an object of its own at either end.
+    let arrays: Vec<_> = (0..DEPTH).map(|_| heap.allocate(array, 2_100).unwrap()).collect();
+    heap.push(arrays[0]).unwrap();
+    let mut held = Vec::new();
+    for (index, &object) in arrays.iter().enumerate() {
+        heap.set(object, 1_000, arrays.get(index + 1).copied().unwrap_or(arrays[0])).unwrap();
+        for word in [0, 999, 1_001, 2_099] {
+            let leaf = heap.allocate(LEAF, 8).unwrap();
+            let holder = heap.create(pair, 0, &[leaf, arrays[DEPTH - 1 - index]]).unwrap();
+            heap.set(object, word, holder).unwrap();
+            held.extend([leaf, holder]);
+        }
+    }
+    assert_eq!(heap.statistics().collections, 0);
+    for exhausted in [true, false] {
+        heap.memory_mut().set_exhausted(exhausted);
+        heap.collect().unwrap();
+        assert!(held.iter().chain(&arrays).all(|&object| heap.is_object(object)));
+        assert_eq!(heap.verify(), None);
+    }
+}
+
+#[test]
+fn large_objects_that_do_not_fit_on_the_stack_are_found_again() {
+    const COUNT: u32 = LEAST_WORDS / 2 + 8;
+    let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
+    let wide = heap.define_layout(Words::new(COUNT, u64::MAX), Words::NONE).unwrap();
+    let array = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
+    let root = heap.allocate(wide, 0).unwrap();
+    heap.push(root).unwrap();
+    // Two words of the stack for each: the last eight have no room.
+    let mut held = Vec::new();
+    for index in 0..COUNT {
+        let large = heap.allocate(array, 2_100).unwrap();
+        let leaf = heap.allocate(LEAF, 8).unwrap();
+        heap.set(large, index, leaf).unwrap();
+        heap.set(root, index, large).unwrap();
+        held.extend([large, leaf]);
+    }
+    assert_eq!(heap.statistics().collections, 0);
+    heap.memory_mut().set_exhausted(true);
+    heap.collect().unwrap();
+    assert!(held.iter().all(|&object| heap.is_object(object)));
+    assert_eq!(heap.verify(), None);
+}
