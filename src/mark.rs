@@ -2,8 +2,8 @@
 //!
 //! Depth-first over an explicit stack of objects whose references are still to be
 //! visited. Leaves are marked and never looked at. Of a large object one word is
-//! visited at a time, and what that brings is traced before the next, so that an
-//! array does not fill the stack.
+//! visited at a time (of a conservative one, 64), and what that brings is traced
+//! before the next, so that an array does not fill the stack.
 //!
 //! The stack grows when it is full. When that is refused, the object that did
 //! not fit stays *unmarked*, and a flag is set; once the stack is empty, all
@@ -163,10 +163,10 @@ struct Rest {
 
 impl Rest {
     /// Whether what comes next is a reference, for all that is known without a look at
-    /// the layout.
+    /// the layout, and not the last word.
     #[inline(always)]
     fn is_reference_next(&self) -> bool {
-        self.at >= self.all_from && self.at < self.end
+        self.at >= self.all_from && self.end - self.at > WORD_BYTES
     }
 
     const NOTHING: Rest = Rest { at: 0, end: 0, all_from: 0, address: 0, layout: LEAF };
@@ -481,32 +481,39 @@ impl<M: Memory> Marker<'_, M> {
             self.open_large();
             return true;
         }
-        let Rest { mut at, end, address, layout, .. } = self.stack.rest;
         if self.stack.floor == 0 {
             return false;
         }
-        if at == end {
-            self.stack.length = self.stack.floor - 2;
-            self.stack.floor = 0;
-            return true;
-        }
+        let Rest { mut at, end, address, layout, .. } = self.stack.rest;
         let Ok(shape) = self.layouts.shape(&self.supply.memory, layout) else {
             // Conservative.
             let to = end.min(at + CONSERVATIVE_BYTES);
-            self.stack.rest.at = to;
+            self.go_on_at(to);
             self.visit_words(at, to);
             return true;
         };
         while at < end && !shape.is_reference((at - address) / WORD_BYTES) {
             at += WORD_BYTES;
         }
-        if at < end {
-            let reference = self.supply.memory.load_u32(at);
-            at += WORD_BYTES;
-            self.visit(reference);
+        if at == end {
+            self.go_on_at(end);
+            return true;
         }
-        self.stack.rest.at = at;
+        self.go_on_at(at + WORD_BYTES);
+        let reference = self.supply.memory.load_u32(at);
+        self.visit(reference);
         true
+    }
+
+    /// Goes on with the open large object at an address; or closes it, where that is its
+    /// end: what its last word brings needs none of its entry, so objects chained by their
+    /// last words take no more of the stack than one.
+    fn go_on_at(&mut self, at: u32) {
+        self.stack.rest.at = at;
+        if at == self.stack.rest.end {
+            self.stack.length = self.stack.floor - 2;
+            self.stack.floor = 0;
+        }
     }
 
     /// After an overflow: traces every marked object again, one at a time. The

@@ -228,6 +228,15 @@ fn a_new_object_is_null_and_zero() {
     assert_eq!(heap.build(&[new(node), 1]), stopped(0, no_elements));
     let unknown = Error::InvalidLayout { layout: 77 };
     assert_eq!(heap.build(&[new(77), 0]), stopped(0, unknown));
+    // Nothing that was remembered is taken for another instruction, nor is what is no
+    // instruction, wherever it stands.
+    for no_instruction in [u32::MAX, 5, 0xff, new(node) | 8, PUSH | 1 << 31] {
+        let reason = Error::InvalidInstruction { word: no_instruction };
+        assert_eq!(heap.build(&[no_instruction, 0, 0]), stopped(0, reason));
+        let program = [new(node), 0, no_instruction, 0, 0];
+        assert_eq!(heap.build(&program), stopped(2, reason));
+        heap.truncate(1).unwrap();
+    }
     assert_eq!(heap.verify(), None);
 }
 

@@ -256,30 +256,6 @@ fn many_large_objects_while_the_mark_stack_may_not_grow() {
 /// A large object comes off a nearly full mark stack, and most of what it refers
 /// to does not fit: it must be traced again.
 #[test]
-#[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
-fn a_large_object_is_traced_again_when_the_mark_stack_was_full() {
-    const SMALL: u32 = 2_040;
-    let mut heap = heap(Options::DEFAULT);
-    let (node, array) = (node(&mut heap), array(&mut heap));
-    let all = heap.allocate(array, SMALL + 1).unwrap();
-    heap.push(all).unwrap();
-    for index in 0..SMALL {
-        let object = heap.create(node, 0, &[0, index]).unwrap();
-        heap.set(all, index, object).unwrap();
-    }
-    let large = heap.allocate(array, 3_000).unwrap();
-    heap.set(all, SMALL, large).unwrap();
-    for index in 0..3_000 {
-        let object = heap.create(node, 0, &[0, index]).unwrap();
-        heap.set(large, index, object).unwrap();
-    }
-    collect_both_ways(&mut heap);
-    for index in 0..3_000 {
-        assert_eq!(heap.get(heap.get(large, index).unwrap(), 1), Ok(index));
-    }
-}
-
-#[test]
 fn a_word_in_flight_that_points_inside_an_object_keeps_it() {
     let options = Options { interior_pointers: true, stress: 1, ..Options::DEFAULT };
     let mut heap = heap(options);

@@ -89,8 +89,11 @@ fn a_range_from_0_begins_at_the_stack_pointer() {
 #[test]
 fn a_range_lies_in_memory() {
     let (mut heap, words) = heap_with_words();
+    assert_eq!(heap.add_roots(words + 16, words + 16), Ok(()), "an empty one");
+    assert_eq!(heap.add_roots(words, words + 4), Ok(()));
+    let kept = put(&mut heap, words, 0);
+    let lost = put(&mut heap, words + 4, 0);
     let memory = u32::try_from(heap.memory().size_bytes()).unwrap();
-    assert_eq!(heap.add_roots(words, words), Ok(()), "an empty one");
     assert_eq!(heap.add_roots(memory - 4, memory), Ok(()), "up to the end");
     for (begin, end) in [(words + 8, words + 4), (words, memory + 1), (memory, memory + 4), (8, 0)]
     {
@@ -98,7 +101,10 @@ fn a_range_lies_in_memory() {
         assert_eq!(heap.add_roots(begin, end), refused, "{begin:#x}..{end:#x}");
     }
     // A refused one leaves the one before it as it was.
+    heap.collect().unwrap();
+    assert!(heap.is_object(kept) && !heap.is_object(lost));
     assert_eq!(heap.remove_roots(words), Ok(()));
+    assert_eq!(heap.remove_roots(words + 16), Ok(()));
     assert_eq!(heap.remove_roots(memory - 4), Ok(()));
     heap.close().unwrap();
     assert_eq!(heap.add_roots(words, words), Err(Error::Closed));

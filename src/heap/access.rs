@@ -25,7 +25,7 @@ pub(super) enum Object {
 pub trait WordBuffer {
     /// All the room there is, which is for so many words at least. What was written stays.
     ///
-    /// Errors: `OutOfMemory`, or whatever else keeps it from growing.
+    /// Errors: `OutOfMemory`, or whatever else keeps it from growing; then it is as it was.
     fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error>;
 }
 
@@ -100,8 +100,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Reads whole objects into `buffer`, for each a word with its size in bytes and then
-    /// its words. Stops before the first that would bring it past `most_words`, but gives
-    /// at least one. Gives how many words there are.
+    /// its words. Stops before the first that would bring it past `most_words`, or past
+    /// what the buffer can hold, but gives at least one. Gives how many words there are.
+    ///
+    /// Errors: `InvalidRef`, `Closed`, and the buffer's own where the first object does not
+    /// fit; then what is in the buffer is nothing to rely on. Cost: a look-up for each
+    /// object, and a load for each word.
     pub fn read_objects(
         &self,
         objects: &[Reference],
@@ -119,7 +123,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                 break;
             }
             if end > room.len() {
-                room = buffer.reserve(end)?;
+                room = match buffer.reserve(end) {
+                    Ok(room) => room,
+                    Err(_) if used > 0 => break,
+                    Err(error) => return Err(error),
+                };
             }
             let into = &mut room[used..end];
             into[0] = size_bytes;

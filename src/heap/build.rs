@@ -18,7 +18,8 @@ const PUSH: u32 = 2;
 const DROP: u32 = 3;
 const NEW: u32 = 4;
 
-/// How many plans are remembered: a program has few kinds of objects at a time.
+/// How many plans a program has at a time, each in a place by its instruction: it makes few
+/// kinds of objects.
 const PLANS: usize = 8;
 
 /// Where a program stopped, and why. What came before stands.
@@ -43,9 +44,9 @@ struct Plan {
 }
 
 impl Plan {
-    /// No instruction's.
+    /// No plan: pushing has none.
     const NONE: Plan = Plan {
-        word: u32::MAX,
+        word: PUSH,
         small: Small { words: 0, template: 0, references: 0 },
         written: 0,
         references: 0,
@@ -65,8 +66,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         };
         let mut rest = program;
         self.check_open().map_err(|reason| stopped(rest, reason))?;
+        let mut plans = [Plan::NONE; PLANS];
         loop {
-            rest = self.build_quickly(rest);
+            rest = self.build_quickly(rest, &mut plans);
             let Some((&word, behind)) = rest.split_first() else {
                 return Ok(self.depth());
             };
@@ -121,13 +123,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Runs instructions while each is a null or an object in a block to push, or makes a
     /// leaf or an object of fixed size of up to 8 granules in the hole at hand. Gives what
     /// follows them.
-    fn build_quickly<'a>(&mut self, program: &'a [u32]) -> &'a [u32] {
+    fn build_quickly<'a>(&mut self, program: &'a [u32], plans: &mut [Plan; PLANS]) -> &'a [u32] {
         let mut rest = program;
         if self.roots.scope_depth() > 0 || self.options.stress > 0 {
             return rest;
         }
         let mut operands = self.roots.operands();
-        let mut plans = [Plan::NONE; PLANS];
         while let [word, behind @ ..] = rest {
             let word = *word;
             if word == PUSH {

@@ -480,7 +480,12 @@ impl<S: Subject> Model<'_, S> {
         needed += u32::from(pushed.is_some());
         let hostile = self.choices.one_in(6);
         if hostile {
-            program.push(self.choices.of(&[4, 255, 0x1_0002, 0xffff_ff00, 0x63_01, 0xffff_ff03]));
+            let words = [4, 255, 0x1_0002, 0xffff_ff00, 0x63_01, 0xffff_ff03, 5, u32::MAX];
+            program.push(self.choices.of(&words));
+            // Behind most of them it does not matter.
+            if self.choices.one_in(2) && program.last() != Some(&4) {
+                program.push(0);
+            }
         }
         let depth = self.graph.roots.len() as u32;
         let wrong = pushed.is_some_and(|reference| self.expect_null_or_object(reference).is_err());

@@ -159,7 +159,8 @@ pub fn outgoing<T: Plain>(count: usize) -> Result<&'static mut [T], Error> {
     Ok(unsafe { slice::from_raw_parts_mut(items, count) })
 }
 
-/// A list of words that goes out, whose length shows while it is made.
+/// A list of words that goes out, whose length shows while it is made. No other list that
+/// goes out is made meanwhile.
 #[derive(Default)]
 pub struct OutgoingWords {
     size_bytes: usize,
@@ -168,8 +169,8 @@ pub struct OutgoingWords {
 impl OutgoingWords {
     /// The first words, as many as there are of so many.
     pub fn into_list(self, count: usize) -> &'static mut [u32] {
-        let count = count.min(self.size_bytes / size_of::<u32>());
-        // SAFETY: as `outgoing`.
+        let count = count.min(OUTGOING.size_bytes.get() / size_of::<u32>());
+        // SAFETY: as `outgoing`, of words that the buffer has.
         unsafe { slice::from_raw_parts_mut(OUTGOING.address.get().cast(), count) }
     }
 }
@@ -183,31 +184,41 @@ impl WordBuffer for OutgoingWords {
     }
 }
 
-/// The buffer, of at least so many bytes. Those from the front that are kept, if any are,
-/// are all that it had.
+/// The buffer, of at least so many bytes. `kept` is 0, or all that it has: then that stays.
 #[inline(never)]
 fn outgoing_bytes(needed: usize, kept: usize) -> Result<*mut u8, Error> {
     let (old, old_size) = (OUTGOING.address.get(), OUTGOING.size_bytes.get());
     // One that is too small goes, and so does one that only a long list needed.
-    if needed > old_size || (kept == 0 && old_size > LIST_RESERVE_BYTES) {
-        let size_bytes = needed.saturating_add(kept);
-        let buffer = take(size_bytes);
+    if needed > old_size || (kept == 0 && needed > 0 && old_size > LIST_RESERVE_BYTES) {
+        if kept == 0 {
+            give(old, old_size);
+            set_outgoing(NO_BYTES, 0);
+        }
+        // Twice as much, or just what is needed.
+        let mut size_bytes = needed.saturating_add(kept);
+        let mut buffer = take(size_bytes);
+        if buffer.is_null() {
+            size_bytes = needed;
+            buffer = take(size_bytes);
+        }
         if buffer.is_null() {
             let needed_bytes = u32::try_from(needed).unwrap_or(u32::MAX);
             return Err(Error::OutOfMemory { needed_bytes });
         }
-        if size_bytes > 0 {
-            // SAFETY: each has as many bytes, and they are apart.
-            unsafe {
-                buffer.write_bytes(0, size_bytes);
-                buffer.copy_from_nonoverlapping(old, kept);
-            }
+        // SAFETY: each has as many bytes, and they are apart.
+        unsafe {
+            buffer.copy_from_nonoverlapping(old, kept);
+            buffer.add(kept).write_bytes(0, size_bytes - kept);
         }
-        give(old, old_size);
-        OUTGOING.address.set(buffer);
-        OUTGOING.size_bytes.set(size_bytes);
+        give(old, kept);
+        set_outgoing(buffer, size_bytes);
     }
     Ok(OUTGOING.address.get())
+}
+
+fn set_outgoing(buffer: *mut u8, size_bytes: usize) {
+    OUTGOING.address.set(buffer);
+    OUTGOING.size_bytes.set(size_bytes);
 }
 
 /// Bytes that lists have from the start, so that those up to about that length can be

@@ -147,6 +147,47 @@ fn lists_of_all_sizes_come_back_whole_and_their_memory_is_used_again() {
 }
 
 #[test]
+fn lists_use_the_memory_that_they_have_when_there_is_no_more() {
+    const HANDLES: u32 = 9_000;
+    let mut heap = fresh();
+    let object = heap.allocate(LEAF, 100_000).unwrap();
+    heap.push(object).unwrap();
+    let objects: Vec<u32> = (0..100)
+        .map(|number| {
+            let object = heap.allocate(LEAF, 800).unwrap();
+            heap.push(object).unwrap();
+            heap.set(object, 199, number).unwrap();
+            object
+        })
+        .collect();
+    for handle in 0..HANDLES {
+        heap.wrap(1, handle, 0).unwrap();
+    }
+    heap.collect().unwrap();
+    heap.world().growth.grants = Some(0);
+    // Each is longer than the one before, and has all of its memory.
+    for count in [10_000, 50_000, 70_000, 80_000, 90_000] {
+        assert_eq!(heap.read_bytes(object, 0, count).unwrap(), vec![0; count as usize]);
+    }
+    // Objects come as many as there is memory for, and the rest when they are asked for.
+    let mut left = &objects[..];
+    while !left.is_empty() {
+        let words = heap.read_objects(left, u32::MAX).unwrap();
+        let came = words.len() / 201;
+        assert!(came > 0 && words.len() == came * 201);
+        for (words, object) in words.chunks(201).zip(left) {
+            let number = objects.iter().position(|other| other == object).unwrap();
+            assert_eq!((words[0], words[200]), (800, number as u32));
+        }
+        left = &left[came..];
+    }
+    let mut released: Vec<u32> = heap.drain(HANDLES).iter().map(|dead| dead.handle).collect();
+    released.sort_unstable();
+    assert_eq!(released, (0..HANDLES).collect::<Vec<u32>>(), "in one list of 72 KB");
+    heap.assert_sound();
+}
+
+#[test]
 fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes() {
     let mut heap = fresh();
     let object = heap.allocate(LEAF, 8 << 20).unwrap();
