@@ -132,9 +132,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             let into = &mut room[used..end];
             into[0] = size_bytes;
             let mut at = object;
-            for word in &mut into[1..] {
-                *word = self.supply.memory.load_u32(at);
-                at += WORD_BYTES;
+            for granule in into[1..].chunks_exact_mut(2) {
+                let pair = self.supply.memory.load_u64(at);
+                (granule[0], granule[1]) = (pair as u32, (pair >> 32) as u32);
+                at += GRANULE_BYTES;
             }
             used = end;
         }
