@@ -23,6 +23,9 @@
 //!
 //! There is no pinned bit: objects do not move, so a pin is only a root.
 
+#[cfg(test)]
+mod tests;
+
 use crate::memory::Memory;
 use crate::units::{BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, METADATA_GRANULES};
 
