@@ -77,9 +77,11 @@ fn a_template_has_a_byte_for_each_granule() {
             let (mut memory, block) = block();
             let start = first_metadata(block) + random(&mut state, 16);
             let object = template(granules, references) | u64::from(COLOUR_B);
+            // What is before it and behind it is another object's.
+            let neighbours = [start - 1, start + granules];
+            neighbours.map(|at| memory.store_u8(at, END | COLOUR_A));
             store_template(&mut memory, start, granules, object);
-            assert_eq!(memory.load_u8(start - 1), 0);
-            assert_eq!(memory.load_u8(start + granules), 0);
+            assert_eq!(neighbours.map(|at| memory.load_u8(at)), [END | COLOUR_A; 2]);
             for granule in 0..granules {
                 let mut expected = ((references >> (granule * 2) & 3) as u8) << REFERENCE_SHIFT;
                 if granule == 0 {
