@@ -27,6 +27,8 @@ type Run = (u32, u32, u8);
 /// reference bits, from one granule to many, and holes between some.
 fn fill(memory: &mut ModelMemory, block: u32, state: &mut u64) -> Vec<Run> {
     let end = metadata_end(block);
+    // No search may take what stands in the first objects for metadata.
+    memory.fill(end, 64, 0xff);
     let mut at = first_metadata(block);
     let mut runs = Vec::new();
     while at < end {
