@@ -28,7 +28,8 @@ type Run = (u32, u32, u8);
 fn fill(memory: &mut ModelMemory, block: u32, state: &mut u64) -> Vec<Run> {
     let end = metadata_end(block);
     // No search may take what stands in the first objects for metadata.
-    memory.fill(end, 64, 0xff);
+    // This looks like a start, the last granule of another, and nothing.
+    memory.store_u64(end, u64::from(START) | u64::from(END) << 8);
     let mut at = first_metadata(block);
     let mut runs = Vec::new();
     while at < end {
