@@ -160,6 +160,7 @@ fn what_is_reached_lives_however_small_the_stack_is() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a hundred thousand references")]
 fn large_objects_that_hold_each_other_are_traced_to_their_ends() {
     const DEPTH: usize = 50;
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
@@ -188,6 +189,7 @@ fn large_objects_that_hold_each_other_are_traced_to_their_ends() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a hundred thousand references")]
 fn large_objects_that_do_not_fit_on_the_stack_are_found_again() {
     const COUNT: u32 = LEAST_WORDS / 2 + 8;
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
