@@ -23,6 +23,8 @@ mod wrapping;
 #[cfg(all(test, feature = "core"))]
 mod core_tests;
 #[cfg(test)]
+mod hole_tests;
+#[cfg(test)]
 mod tests;
 
 pub use access::WordBuffer;

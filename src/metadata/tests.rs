@@ -82,7 +82,9 @@ fn a_template_has_a_byte_for_each_granule() {
             let object = template(granules, references) | u64::from(COLOUR_B);
             // What is before it and behind it is another object's.
             let neighbours = [start - 1, start + granules];
-            neighbours.map(|at| memory.store_u8(at, END | COLOUR_A));
+            for at in neighbours {
+                memory.store_u8(at, END | COLOUR_A);
+            }
             store_template(&mut memory, start, granules, object);
             assert_eq!(neighbours.map(|at| memory.load_u8(at)), [END | COLOUR_A; 2]);
             for granule in 0..granules {
