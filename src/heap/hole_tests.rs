@@ -41,6 +41,7 @@ fn heap_with_holes(each: usize) -> (Heap<ModelMemory>, Vec<(u32, Reference)>) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "fills blocks")]
 fn holes_that_were_too_small_for_one_object_are_used_for_others() {
     for each in 1..=3 {
         let (mut heap, mut holes) = heap_with_holes(each);
@@ -71,6 +72,7 @@ fn holes_that_were_too_small_for_one_object_are_used_for_others() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "fills blocks")]
 fn a_small_object_takes_a_hole_that_was_set_aside_and_leaves_the_rest_of_it() {
     let (mut heap, holes) = heap_with_holes(1);
     let blocks = heap.blocks.count();
@@ -86,6 +88,7 @@ fn a_small_object_takes_a_hole_that_was_set_aside_and_leaves_the_rest_of_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "fills blocks")]
 fn bytes_that_were_allocated_and_that_live_are_counted() {
     let (mut heap, holes) = heap_with_holes(2);
     let before = heap.statistics();
