@@ -141,13 +141,14 @@ fn what_is_bumped_in_the_window_is_an_object() {
 
 #[test]
 fn a_window_that_was_spoilt_is_given_up_until_the_next_collection() {
-    let spoilt: [fn(Window) -> (u32, u32); 7] = [
+    let spoilt: [fn(Window) -> (u32, u32); 8] = [
         |window| (window.cursor - 8, window.end),
         |window| (window.limit + 8, window.end),
         |window| (window.cursor, window.limit - 8),
         |window| (window.cursor, window.end + 8),
         |window| (window.cursor + 4, window.end),
         |window| (window.cursor, window.end - 4),
+        |window| (window.cursor + 4, window.end - 4),
         |_| (0, u32::MAX),
     ];
     for spoil in spoilt.into_iter().step_by(at_size(1, 3) as usize) {
