@@ -36,9 +36,9 @@ const CONSERVATIVE_BYTES: u32 = 256;
 /// The mark stack, empty between collections.
 ///
 /// An entry is an object's address, or, for a large object, two words: the address to
-/// go on at, then its position in the table, doubled, with bit 0 set. The entry of the large object
-/// that is *open*, being traced, stays where it is until all of it is; above it is what
-/// the object's words have brought.
+/// go on at, then its position in the table, doubled, with bit 0 set. The entry of the
+/// large object that is *open*, being traced, stays where it is until its last word is
+/// visited; above it is what the object's words have brought.
 ///
 /// The object to be traced next is kept out of it: along a list nothing is pushed
 /// and popped.
@@ -162,14 +162,14 @@ struct Rest {
 }
 
 impl Rest {
+    const NOTHING: Rest = Rest { at: 0, end: 0, all_from: 0, address: 0, layout: LEAF };
+
     /// Whether what comes next is a reference, for all that is known without a look at
     /// the layout, and not the last word.
     #[inline(always)]
     fn is_reference_next(&self) -> bool {
         self.at >= self.all_from && self.end - self.at > WORD_BYTES
     }
-
-    const NOTHING: Rest = Rest { at: 0, end: 0, all_from: 0, address: 0, layout: LEAF };
 }
 
 /// One marking of the heap.

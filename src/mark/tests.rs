@@ -10,6 +10,7 @@ use crate::memory::model::ModelMemory;
 use crate::memory::supply::Supply;
 use crate::units::{Reference, WORD_BYTES};
 use crate::{Heap, Options};
+use tether_model::choices::Choices;
 
 const LEAST_WORDS: u32 = LEAST_STACK_BYTES / WORD_BYTES;
 // A larger one would have room for what these tests make.
@@ -51,12 +52,6 @@ fn the_stack_grows_and_goes_back_to_its_least_size() {
     assert_eq!(stack.words.address, address);
 }
 
-/// The next number of a row that looks random.
-fn random(state: &mut u64, below: u32) -> u32 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    ((*state >> 33) % u64::from(below)) as u32
-}
-
 /// Objects of every kind that marking treats in a way of its own, and what they refer to.
 struct Graph {
     heap: Heap<ModelMemory>,
@@ -91,11 +86,11 @@ impl Graph {
             (CONSERVATIVE, 12_000, 3_000, |_| true),
             (LEAF, 12_000, 3_000, |_| false),
         ];
-        let mut state = seed;
+        let mut choices = Choices::seeded(seed);
         let mut graph = Graph { heap, objects: Vec::new(), edges: Vec::new() };
         let mut slots = Vec::new();
         for _ in 0..count {
-            let kind = kinds[random(&mut state, kinds.len() as u32) as usize];
+            let kind = kinds[choices.below(kinds.len() as u32) as usize];
             let object = graph.heap.allocate(kind.0, kind.1).unwrap();
             graph.objects.push(object);
             slots.push(kind);
@@ -103,12 +98,12 @@ impl Graph {
         for (from, &(_, _, words, is_reference)) in slots.iter().enumerate() {
             let mut edges = Vec::new();
             // The first and the last, and a few between them.
-            let few = (0..12).map(|_| random(&mut state, words));
+            let few = (0..12).map(|_| choices.below(words));
             let mut at: Vec<u32> = [0, 1, words - 2, words - 1].into_iter().chain(few).collect();
             at.sort_unstable();
             at.dedup();
             for word in at {
-                let to = random(&mut state, count) as usize;
+                let to = choices.below(count) as usize;
                 let value = graph.objects[to];
                 // Where it is no reference, it is a number that looks like one.
                 graph.heap.set(graph.objects[from], word, value).unwrap();

@@ -4,6 +4,7 @@ use super::*;
 use crate::memory::model::ModelMemory;
 use crate::units::LARGEST_BLOCK_OBJECT_BYTES;
 use std::vec::Vec;
+use tether_model::choices::Choices;
 
 /// A block of free granules.
 fn block() -> (ModelMemory, u32) {
@@ -13,19 +14,13 @@ fn block() -> (ModelMemory, u32) {
     (memory, block)
 }
 
-/// The next number of a row that looks random.
-fn random(state: &mut u64, below: u32) -> u32 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    ((*state >> 33) % u64::from(below)) as u32
-}
-
 /// An object, or free granules: the first metadata byte, how many there are, and a colour
 /// or 0.
 type Run = (u32, u32, u8);
 
 /// Fills the metadata of a block up to its end: objects of either colour, with and without
 /// reference bits, from one granule to many, and holes between some.
-fn fill(memory: &mut ModelMemory, block: u32, state: &mut u64) -> Vec<Run> {
+fn fill(memory: &mut ModelMemory, block: u32, choices: &mut Choices<'_>) -> Vec<Run> {
     let end = metadata_end(block);
     // No search may take what stands in the first objects for metadata.
     // This looks like a start, the last granule of another, and nothing.
@@ -34,17 +29,17 @@ fn fill(memory: &mut ModelMemory, block: u32, state: &mut u64) -> Vec<Run> {
     let mut runs = Vec::new();
     while at < end {
         let most = [1, 2, 9, 40, 200, LARGEST_BLOCK_OBJECT_BYTES / GRANULE_BYTES];
-        let most = most[random(state, most.len() as u32) as usize];
-        let granules = (1 + random(state, most)).min(end - at);
-        let colour = [COLOUR_A, COLOUR_A, COLOUR_B, 0][random(state, 4) as usize];
+        let most = most[choices.below(most.len() as u32) as usize];
+        let granules = (1 + choices.below(most)).min(end - at);
+        let colour = [COLOUR_A, COLOUR_A, COLOUR_B, 0][choices.below(4) as usize];
         runs.push((at, granules, colour));
         if colour != 0 {
             memory.store_u8(at, colour);
             let last = at + granules - 1;
             memory.store_u8(last, memory.load_u8(last) | END);
-            if random(state, 2) == 0 {
+            if choices.below(2) == 0 {
                 for byte in at..=last {
-                    let bits = (random(state, 4) as u8) << REFERENCE_SHIFT;
+                    let bits = (choices.below(4) as u8) << REFERENCE_SHIFT;
                     memory.store_u8(byte, memory.load_u8(byte) | bits);
                 }
                 memory.store_u8(at, memory.load_u8(at) | TRACED);
@@ -70,15 +65,15 @@ fn an_address_and_its_metadata_name_each_other() {
 
 #[test]
 fn a_template_has_a_byte_for_each_granule() {
-    let mut state = 1;
+    let mut choices = Choices::seeded(1);
     for granules in 1..=TEMPLATE_GRANULES {
         assert_eq!(leaf_template(granules), template(granules, 0));
         for round in 0..40 {
             let words = granules * 2;
-            let some = u64::from(random(&mut state, 1 << words));
+            let some = u64::from(choices.below(1 << words));
             let references = [0, 1, 1 << (words - 1), (1 << words) - 1, some][round % 5];
             let (mut memory, block) = block();
-            let start = first_metadata(block) + random(&mut state, 16);
+            let start = first_metadata(block) + choices.below(16);
             let object = template(granules, references) | u64::from(COLOUR_B);
             // What is before it and behind it is another object's.
             let neighbours = [start - 1, start + granules];
@@ -118,21 +113,21 @@ fn a_leaf_has_a_first_and_a_last_byte() {
 
 #[test]
 fn searches_find_what_is_there_byte_by_byte() {
-    let mut state = 7;
+    let mut choices = Choices::seeded(7);
     for _ in 0..if cfg!(miri) { 1 } else { 30 } {
         let (mut memory, block) = block();
-        let runs = fill(&mut memory, block, &mut state);
+        let runs = fill(&mut memory, block, &mut choices);
         let (first, end) = (first_metadata(block), metadata_end(block));
         let has = |at: u32, bits: u8| memory.load_u8(at) & bits != 0;
         for _ in 0..if cfg!(miri) { 20 } else { 1_000 } {
-            let from = first + random(&mut state, end - first);
+            let from = first + choices.below(end - first);
             // Now and then one that is near, and the end itself.
-            let to = match random(&mut state, 3) {
+            let to = match choices.below(3) {
                 0 => end,
-                1 => (from + random(&mut state, 20)).min(end),
-                _ => from + random(&mut state, end - from),
+                1 => (from + choices.below(20)).min(end),
+                _ => from + choices.below(end - from),
             };
-            let bits = [COLOUR_A, COLOUR_B, START, END][random(&mut state, 4) as usize];
+            let bits = [COLOUR_A, COLOUR_B, START, END][choices.below(4) as usize];
             let expected = (from..to).find(|&at| has(at, bits)).unwrap_or(to);
             assert_eq!(find(&memory, from, to, bits), expected, "{from:#x}..{to:#x} {bits:#b}");
             #[cfg(feature = "interior-pointers")]

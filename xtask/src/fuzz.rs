@@ -21,7 +21,8 @@ must come of them.
 Usage: cargo xtask fuzz [options]
 
 What it found interesting stays in fuzz/corpus/operations, which begins with random
-bytes; a failing input goes to fuzz/artifacts/operations. Needs nightly; cargo-fuzz comes from crates.io.
+bytes; a failing input goes to fuzz/artifacts/operations. Needs nightly; cargo-fuzz comes
+from crates.io.
 
 Options:
       --minutes N   how long (5)
