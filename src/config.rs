@@ -3,8 +3,10 @@
 use crate::error::{Error, OptionName};
 
 /// When the heap collects instead of growing: how large it may become after a
-/// collection that left `live` bytes. It never collects for space below
-/// [`Sizing::FLOOR_BYTES`], except where the sizing is fixed.
+/// collection that left `live` bytes. Except where the sizing is fixed, it never
+/// collects for space below a floor: sixteen times what a collection looks at, and at
+/// least [`Sizing::LEAST_FLOOR_BYTES`], at most [`Sizing::MOST_FLOOR_BYTES`]. So little
+/// that lives is soon collected, in a heap that stays in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizing {
     /// `1.4 · live` more, but at most `4.7 · √(live · 1 MiB)`: the less, in
@@ -28,22 +30,31 @@ pub enum Sizing {
 }
 
 impl Sizing {
-    /// The size below which a heap grows without collecting.
-    pub const FLOOR_BYTES: u64 = 4 << 20;
+    /// The floor of a heap in which nothing lives.
+    pub const LEAST_FLOOR_BYTES: u64 = 512 << 10;
+    /// The size below which no heap's floor needs to be higher.
+    pub const MOST_FLOOR_BYTES: u64 = 4 << 20;
+    /// How much of a small heap a collection looks at: one part of so many.
+    const FLOOR_FACTOR: u64 = 16;
 
-    /// The size at which a heap with so many live bytes collects.
-    pub fn limit_bytes(self, live_bytes: u32) -> u64 {
+    /// The size at which a heap with so many live bytes collects. `root_bytes` is what a
+    /// collection looks at besides.
+    pub fn limit_bytes(self, live_bytes: u32, root_bytes: u64) -> u64 {
+        let live = u64::from(live_bytes);
+        // More than the other can ever be, so that the other counts.
+        const NONE: u32 = u32::MAX;
+        let (percent, root_percent) = match self {
+            Sizing::Fixed { budget_bytes } => return live + u64::from(budget_bytes),
+            Sizing::Balanced => (140, 470),
+            Sizing::Factor { percent } => (percent, NONE),
+            Sizing::SquareRoot { percent } => (NONE, percent),
+        };
         let product = |factor: u32, percent: u32| u64::from(factor) * u64::from(percent) / 100;
         // √(live · 1 MiB) = √live · 1 KiB
-        let root = |percent| product(square_root(live_bytes) << 10, percent);
-        let live = u64::from(live_bytes);
-        match self {
-            Sizing::Fixed { budget_bytes } => return live + u64::from(budget_bytes),
-            Sizing::Balanced => live + product(live_bytes, 140).min(root(470)),
-            Sizing::Factor { percent } => live + product(live_bytes, percent),
-            Sizing::SquareRoot { percent } => live + root(percent),
-        }
-        .max(Self::FLOOR_BYTES)
+        let root = square_root(live_bytes) << 10;
+        let more = product(live_bytes, percent).min(product(root, root_percent));
+        let floor = (live + root_bytes) * Self::FLOOR_FACTOR;
+        (live + more).max(floor.clamp(Self::LEAST_FLOOR_BYTES, Self::MOST_FLOOR_BYTES))
     }
 }
 
@@ -163,5 +174,37 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sizing;
+
+    const MIB: u32 = 1 << 20;
+
+    #[test]
+    fn a_heap_grows_by_what_its_sizing_says() {
+        let limit = |sizing: Sizing, live_mib: u32| sizing.limit_bytes(live_mib * MIB, 0) / 1024;
+        // 1.4 times 4 MiB, or 4.7 times 8 MiB.
+        assert_eq!(limit(Sizing::Balanced, 4), 4_096 * 24 / 10);
+        assert_eq!(limit(Sizing::Balanced, 64), 64 * 1_024 + 4_096 * 47 * 2 / 10);
+        assert_eq!(limit(Sizing::Fixed { budget_bytes: 3 * MIB }, 64), 67 * 1_024);
+        assert_eq!(limit(Sizing::Factor { percent: 50 }, 64), 96 * 1_024);
+        assert_eq!(limit(Sizing::Factor { percent: 1_000_000 }, 1), 1_024 + 10_000 * 1_024);
+        assert_eq!(limit(Sizing::SquareRoot { percent: 200 }, 64), 80 * 1_024);
+        assert_eq!(limit(Sizing::SquareRoot { percent: 100_000 }, 4), 4_096 + 2_048_000);
+    }
+
+    #[test]
+    fn below_the_floor_a_heap_grows() {
+        for sizing in
+            [Sizing::Balanced, Sizing::Factor { percent: 1 }, Sizing::SquareRoot { percent: 1 }]
+        {
+            assert_eq!(sizing.limit_bytes(0, 0), 512 << 10);
+            assert_eq!(sizing.limit_bytes(20_000, 20_000), 640_000);
+            assert_eq!(sizing.limit_bytes(0, 1 << 40), 4 << 20);
+        }
+        assert_eq!(Sizing::Fixed { budget_bytes: 7 }.limit_bytes(9, 1 << 40), 16);
     }
 }

@@ -236,7 +236,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     #[inline]
-    fn check_open(&self) -> Result<(), Error> {
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.closed { Err(Error::Closed) } else { Ok(()) }
     }
 

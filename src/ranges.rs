@@ -70,6 +70,16 @@ impl Ranges {
         (if key == STACK { memory.stack_pointer() } else { key }, end)
     }
 
+    /// Bytes in all ranges, as they are now.
+    pub fn scanned_bytes<M: Memory>(&self, memory: &M) -> u64 {
+        (0..self.length())
+            .map(|position| {
+                let (from, to) = self.range(memory, position);
+                u64::from(to.saturating_sub(from))
+            })
+            .sum()
+    }
+
     /// Bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
         self.table.size_bytes()

@@ -145,7 +145,8 @@ fn options_out_of_range_are_named() {
 #[test]
 #[cfg_attr(miri, ignore = "fills a megabyte")]
 fn what_needs_a_table_to_grow_collects_before_it_gives_up() {
-    let options = Options { heap_limit_bytes: 1 << 20, ..Options::DEFAULT };
+    let sizing = Sizing::Fixed { budget_bytes: 1 << 20 };
+    let options = Options { heap_limit_bytes: 1 << 20, sizing, ..Options::DEFAULT };
     let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
     let objects: Vec<_> = (0..200).map(|_| heap.allocate(layout::LEAF, 8).unwrap()).collect();
     for &object in &objects {

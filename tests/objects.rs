@@ -5,7 +5,8 @@ mod common;
 use common::{array, at_size, heap, node};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{
-    BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, WordBuffer, Words, layout,
+    BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, Sizing, WordBuffer, Words,
+    layout,
 };
 
 /// Words of objects that are read: no more room than is asked for.
@@ -212,7 +213,8 @@ fn leaves_keep_nothing_and_conservative_objects_keep_what_they_name() {
 
 #[test]
 fn interior_words_keep_objects_where_that_is_asked_for() {
-    let mut heap = heap(Options { interior_pointers: true, ..Options::DEFAULT });
+    let sizing = Sizing::Fixed { budget_bytes: 1 << 20 };
+    let mut heap = heap(Options { interior_pointers: true, sizing, ..Options::DEFAULT });
     let conservative = heap.allocate(layout::CONSERVATIVE, 64).unwrap();
     heap.push(conservative).unwrap();
     let filler: Vec<_> = (0..40).map(|_| heap.allocate(layout::LEAF, 9_000).unwrap()).collect();

@@ -72,6 +72,29 @@ fn a_range_that_is_added_again_has_another_end() {
 }
 
 #[test]
+fn a_heap_may_be_larger_where_there_is_more_to_scan() {
+    let mut heap = heap(Options::DEFAULT);
+    let words = heap.memory_mut().take_pages(1).unwrap();
+    heap.memory_mut().fill(words, 65_536, 0);
+    let bytes_between_collections = |heap: &mut Heap<ModelMemory>| {
+        let before = heap.statistics().collections;
+        let mut bytes = 0;
+        while heap.statistics().collections == before {
+            heap.allocate(LEAF, 8_000).unwrap();
+            bytes += 8_000;
+        }
+        bytes
+    };
+    // A floor of 512 KiB, less what blocks keep for themselves.
+    let few = bytes_between_collections(&mut heap);
+    assert!((400_000..600_000).contains(&few), "{few}");
+    heap.add_roots(words, words + 50_000).unwrap();
+    heap.collect().unwrap();
+    let more = bytes_between_collections(&mut heap);
+    assert!((700_000..=800_000).contains(&more), "{more}");
+}
+
+#[test]
 fn a_range_from_0_begins_at_the_stack_pointer() {
     let (mut heap, words) = heap_with_words();
     heap.add_roots(0, words + 16).unwrap();

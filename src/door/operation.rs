@@ -81,6 +81,18 @@ pub enum Operation {
     Pending,
 }
 
+impl Operation {
+    /// Whether it has an answer when the heap is closed.
+    #[inline(always)]
+    fn works_closed(self) -> bool {
+        #[cfg(feature = "core")]
+        if matches!(self, Operation::IsObject | Operation::Pending) {
+            return true;
+        }
+        false
+    }
+}
+
 /// Performs an operation on the heap; gives its result, or 0 where it has none. What can be
 /// done quickly, the doors try first.
 #[inline(always)]
@@ -89,6 +101,10 @@ pub fn perform<M: Memory, O: Observer>(
     operation: Operation,
     [a, b, c, d]: [u32; 4],
 ) -> Result<u32, Error> {
+    // Each of them asks that too: asked once before all, it is left out of each.
+    if !operation.works_closed() {
+        heap.check_open()?;
+    }
     let done = match operation {
         Operation::Allocate => return heap.allocate_slowly(a, b),
         #[cfg(feature = "core")]

@@ -13,8 +13,9 @@ use crate::metadata::{
     self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT, TEMPLATE_GRANULES, TRACED,
 };
 use crate::observer::{Cause, Observer};
+use crate::table::RECORD_BYTES;
 use crate::units::{
-    GRANULE_BYTES, GRANULE_WORDS, LARGEST_BLOCK_OBJECT_BYTES, PAYLOAD_BYTES, Reference,
+    GRANULE_BYTES, GRANULE_WORDS, LARGEST_BLOCK_OBJECT_BYTES, PAYLOAD_BYTES, Reference, WORD_BYTES,
     object_bytes,
 };
 
@@ -269,9 +270,19 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Whether a heap larger by so many bytes should rather be collected.
     fn is_collection_due_for(&self, more_bytes: u32) -> bool {
         let heap = self.blocks.payload_bytes() + self.large.bytes() + u64::from(more_bytes);
+        // Less than the address space has.
         let live = self.blocks.live_bytes() + self.large.live_bytes();
-        let live = u32::try_from(live).unwrap_or(u32::MAX);
-        heap > self.options.sizing.limit_bytes(live)
+        heap > self.options.sizing.limit_bytes(live as u32, self.root_bytes())
+    }
+
+    /// What a collection looks at besides objects: the shadow stack, root ranges, and the
+    /// wrap table.
+    fn root_bytes(&self) -> u64 {
+        let entries = self.wrap_table.length() * RECORD_BYTES;
+        let bytes = u64::from(self.roots.depth() * WORD_BYTES + entries);
+        #[cfg(feature = "interior-pointers")]
+        let bytes = bytes + self.ranges.scanned_bytes(&self.supply.memory);
+        bytes
     }
 }
 

@@ -2,6 +2,7 @@
 //! verifier sees what is broken.
 
 use super::*;
+use crate::config::Sizing;
 use crate::layout::{LEAF, Words};
 use crate::memory::model::ModelMemory;
 use crate::metadata::{self, END, START, TRACED};
@@ -13,8 +14,9 @@ fn heap_with(options: Options) -> Heap<ModelMemory> {
     Heap::new(ModelMemory::new(), options).unwrap()
 }
 
+/// A heap that is collected when a test says so, up to 4 MiB.
 fn heap() -> Heap<ModelMemory> {
-    heap_with(Options::DEFAULT)
+    heap_with(Options { sizing: Sizing::Fixed { budget_bytes: 4 << 20 }, ..Options::DEFAULT })
 }
 
 /// The invariant that the verifier names.
@@ -171,6 +173,50 @@ fn blocks_that_are_empty_after_a_collection_go_back() {
     heap.collect().unwrap();
     assert_eq!(heap.blocks.count(), 0);
     assert_eq!(heap.memory().free_pages(), blocks);
+}
+
+/// How large the blocks of a heap become before it collects, with so much that lives and so
+/// many roots.
+fn bytes_without_collection(live_bytes: u32, prepare: fn(&mut Heap<ModelMemory>)) -> u64 {
+    const SIZE_BYTES: u32 = 8_000;
+    let mut heap = heap_with(Options::DEFAULT);
+    for _ in 0..live_bytes.div_ceil(SIZE_BYTES) {
+        let object = heap.allocate(LEAF, SIZE_BYTES).unwrap();
+        heap.pin(object).unwrap();
+    }
+    prepare(&mut heap);
+    heap.collect().unwrap();
+    let collections = heap.collections;
+    let mut bytes = 0;
+    while heap.collections == collections {
+        bytes = heap.blocks.payload_bytes();
+        heap.allocate(LEAF, SIZE_BYTES).unwrap();
+    }
+    // It collected rather than take one block more.
+    bytes + u64::from(PAYLOAD_BYTES)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "fills megabytes")]
+fn a_heap_may_be_sixteen_times_what_a_collection_looks_at() {
+    let near = |bytes: u64, expected: u64| {
+        assert!(bytes > expected, "{bytes} bytes, where {expected} are no reason to collect");
+        assert!(bytes <= expected + 2 * u64::from(PAYLOAD_BYTES), "{bytes} bytes, not {expected}");
+    };
+    let nothing = |_: &mut Heap<ModelMemory>| {};
+    near(bytes_without_collection(0, nothing), 512 << 10);
+    near(bytes_without_collection(96_000, nothing), 16 * 96_000);
+    near(bytes_without_collection(1_600_000, nothing), 4 << 20);
+    let push = |heap: &mut Heap<ModelMemory>| (0..16_000).for_each(|_| heap.push(0).unwrap());
+    near(bytes_without_collection(0, push), 16 * 64_000);
+    let wrap = |heap: &mut Heap<ModelMemory>| {
+        for handle in 0..4_000 {
+            let wrapper = heap.wrap(1, handle, 0).unwrap();
+            heap.push(wrapper).unwrap();
+        }
+    };
+    // A wrapper is an object of 8 bytes, an entry of 16, and here a root of 4.
+    near(bytes_without_collection(0, wrap), 16 * 4_000 * (8 + 16 + 4));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::layout::{CONSERVATIVE, LEAF, LayoutId, Words};
 use crate::memory::model::ModelMemory;
 use crate::memory::supply::Supply;
 use crate::units::{Reference, WORD_BYTES};
-use crate::{Heap, Options};
+use crate::{Heap, Options, Sizing};
 use tether_model::choices::Choices;
 
 const LEAST_WORDS: u32 = LEAST_STACK_BYTES / WORD_BYTES;
@@ -63,7 +63,8 @@ impl Graph {
     /// So many objects, with references between them at random.
     fn new(count: u32, seed: u64) -> Graph {
         // No collection but those that a test asks for.
-        let options = Options { root_capacity: 100, ..Options::DEFAULT };
+        let sizing = Sizing::Fixed { budget_bytes: u32::MAX };
+        let options = Options { root_capacity: 100, sizing, ..Options::DEFAULT };
         let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
         let mut define = |fixed, element| heap.define_layout(fixed, element).unwrap();
         let node = define(Words::new(2, 0b11), Words::NONE);
