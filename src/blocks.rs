@@ -300,7 +300,7 @@ impl Blocks {
     /// An upper bound of the bytes that were live at the last collection; exact
     /// when the sweep is done.
     pub fn live_bytes(&self) -> u64 {
-        self.payload_bytes().saturating_sub(self.free_bytes)
+        self.payload_bytes() - self.free_bytes
     }
 
     /// Bytes for objects in all blocks, used or free.

@@ -153,10 +153,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             return Ok(());
         }
         self.release_memory();
-        let slots = u64::from(options.root_capacity) * u64::from(WORD_BYTES);
-        let entries = u64::from(options.wrap_capacity) * u64::from(RECORD_BYTES);
-        let needed_bytes = u32::try_from(slots + entries).unwrap_or(u32::MAX);
-        Err(Error::OutOfMemory { needed_bytes })
+        // Of `Options::MOST_ENTRIES` each, it is below 2^31.
+        let slots = options.root_capacity * WORD_BYTES;
+        let entries = options.wrap_capacity * RECORD_BYTES;
+        Err(Error::OutOfMemory { needed_bytes: slots + entries })
     }
 
     /// Describes a layout: the words of `fixed`, then any number of elements of the

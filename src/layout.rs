@@ -127,6 +127,16 @@ impl Shape {
             && self.element >> ((index - self.fixed_words) % self.element_words) & 1 != 0
     }
 
+    /// The granule, counted from the start, behind which no word of an object that is no
+    /// leaf is a reference; where elements have references, one that no object reaches.
+    #[inline(never)]
+    pub fn last_references(&self) -> u32 {
+        if self.element != 0 {
+            return u32::MAX / GRANULE_BYTES - 1;
+        }
+        (63 - self.fixed.leading_zeros()) / GRANULE_WORDS
+    }
+
     /// The index from which on every word is a reference, as in an array of references;
     /// where the elements are others, one that no object reaches.
     pub fn all_references_from(self) -> u32 {

@@ -23,7 +23,7 @@ use crate::large::LargeObjects;
 use crate::layout::{LEAF, LayoutId, Layouts};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
-use crate::metadata::{self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, TRACED};
+use crate::metadata::{self, END, LAST_REFERENCES, REFERENCE_0, REFERENCE_1};
 use crate::region::Region;
 use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
 
@@ -150,8 +150,8 @@ struct Hot {
     next: Reference,
 }
 
-/// What is left of the open large object: its words in `at..end`, those from
-/// `all_from` on all references.
+/// What is left of the open large object: its words in `at..end`, behind which none is a
+/// reference; those from `all_from` on all are.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     at: u32,
@@ -317,7 +317,7 @@ impl<M: Memory> Marker<'_, M> {
         if byte & near.unmarked == 0 {
             return (hot, true);
         }
-        if byte & TRACED != 0 {
+        if metadata::is_traced(byte) {
             if hot.next != 0 {
                 if hot.top == hot.end {
                     return (hot, false);
@@ -406,7 +406,7 @@ impl<M: Memory> Marker<'_, M> {
         let mut at = address;
         let mut metadata = metadata::metadata_of(address);
         let mut byte = self.supply.memory.load_u8(metadata);
-        if byte & CONSERVATIVE != 0 {
+        if metadata::is_conservative(byte) {
             self.stack.cool(hot);
             self.trace_conservatively(address, metadata);
             return self.stack.hot();
@@ -420,7 +420,7 @@ impl<M: Memory> Marker<'_, M> {
                 let reference = self.supply.memory.load_u32(at + WORD_BYTES);
                 hot = self.visit_with(near, hot, address, reference);
             }
-            if byte & END != 0 {
+            if byte & (END | LAST_REFERENCES) != 0 {
                 return hot;
             }
             at += GRANULE_BYTES;
@@ -460,15 +460,14 @@ impl<M: Memory> Marker<'_, M> {
         let position = stack.word(memory, length - 1) >> 1;
         let address = self.large.address(memory, position);
         let layout = self.large.layout(memory, position);
-        stack.rest = Rest {
-            at: stack.word(memory, length - 2),
-            end: address + self.large.size(memory, position),
-            all_from: self.layouts.shape(memory, layout).map_or(u32::MAX, |shape| {
-                address.saturating_add(shape.all_references_from() * WORD_BYTES)
-            }),
-            address,
-            layout,
-        };
+        let mut size_bytes = self.large.size(memory, position);
+        let mut all_from = u32::MAX;
+        if let Ok(shape) = self.layouts.shape(memory, layout) {
+            all_from = address.saturating_add(shape.all_references_from() * WORD_BYTES);
+            size_bytes = size_bytes.min((shape.last_references() + 1) * GRANULE_BYTES);
+        }
+        let at = stack.word(memory, length - 2);
+        stack.rest = Rest { at, end: address + size_bytes, all_from, address, layout };
     }
 
     /// Opens the large object whose entry is the last of the stack; or visits a reference
@@ -529,7 +528,7 @@ impl<M: Memory> Marker<'_, M> {
                 if at == end {
                     break;
                 }
-                if self.supply.memory.load_u8(at) & TRACED != 0 {
+                if metadata::is_traced(self.supply.memory.load_u8(at)) {
                     self.stack.next = metadata::granule_of(at);
                     self.drain();
                 }

@@ -14,7 +14,8 @@
 //! | 2 | last | the object's size, without a header |
 //! | 3, 4 | any | word 0 and word 1 of this granule are reference slots |
 //! | 5 | start | there is something to trace: a leaf is marked and not looked at |
-//! | 6 | start | conservative: every word may be a reference |
+//! | 6 | any | no granule behind this one has references, so tracing ends here; in a start byte instead of bit 5 |
+//! | 5 and 6 | start | conservative: every word may be a reference |
 //! | 7 | start | a wrapper: it owns an entry of the wrap table |
 //!
 //! Invariants: a byte that is zero is a free granule or the inside of an object;
@@ -27,7 +28,9 @@
 mod tests;
 
 use crate::memory::Memory;
-use crate::units::{BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, METADATA_GRANULES};
+use crate::units::{
+    BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, GRANULE_WORDS, METADATA_GRANULES,
+};
 
 /// Both colours: where either is set, an object starts.
 pub const START: u8 = COLOUR_A | COLOUR_B;
@@ -43,8 +46,11 @@ pub const REFERENCE_0: u8 = 1 << 3;
 pub const REFERENCE_1: u8 = 1 << 4;
 /// The object has something to trace.
 pub const TRACED: u8 = 1 << 5;
+/// Behind this granule the object has nothing to trace. In its start byte this stands
+/// instead of [`TRACED`].
+pub const LAST_REFERENCES: u8 = 1 << 6;
 /// Every aligned word of the object may be a reference.
-pub const CONSERVATIVE: u8 = 1 << 6;
+pub const CONSERVATIVE: u8 = TRACED | LAST_REFERENCES;
 /// The object owns an entry of the wrap table.
 pub const WRAPPER: u8 = 1 << 7;
 
@@ -54,15 +60,36 @@ pub const REFERENCE_SHIFT: u32 = 3;
 /// The most granules whose metadata fits in a template.
 pub const TEMPLATE_GRANULES: u32 = 8;
 
+/// Whether an object with this start byte has something to trace.
+#[inline(always)]
+pub const fn is_traced(start_byte: u8) -> bool {
+    start_byte & CONSERVATIVE != 0
+}
+
+/// Whether every word of an object with this start byte may be a reference.
+#[inline(always)]
+pub const fn is_conservative(start_byte: u8) -> bool {
+    start_byte & CONSERVATIVE == CONSERVATIVE
+}
+
 /// The metadata of an object of so many granules, at most [`TEMPLATE_GRANULES`],
 /// with a bit in `references` for each of its words: a byte for each granule, the
 /// first one lowest, without a colour.
 pub fn template(granules: u32, references: u64) -> u64 {
     let last = granules - 1;
     let end = u64::from(END) << (last * 8);
-    let first = if references == 0 { 0 } else { TRACED };
     let bits = |granule| (references >> (granule * 2) & 3) << (granule * 8 + REFERENCE_SHIFT);
-    (0..granules).fold(end | u64::from(first), |template, granule| template | bits(granule))
+    let mut template = (0..granules).fold(end, |template, granule| template | bits(granule));
+    if let Some(last_word) = references.checked_ilog2() {
+        let granule = last_word / GRANULE_WORDS;
+        if granule < last {
+            template |= u64::from(LAST_REFERENCES) << (granule * 8);
+        }
+        if granule > 0 || last == 0 {
+            template |= u64::from(TRACED);
+        }
+    }
+    template
 }
 
 /// The metadata of a leaf of so many granules, at most [`TEMPLATE_GRANULES`], without a

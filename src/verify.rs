@@ -7,7 +7,9 @@ use crate::blocks::Blocks;
 use crate::large::LargeObjects;
 use crate::layout::{CONSERVATIVE as CONSERVATIVE_LAYOUT, LEAF, Layouts, Shape};
 use crate::memory::Memory;
-use crate::metadata::{self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, START, TRACED, WRAPPER};
+use crate::metadata::{
+    self, END, LAST_REFERENCES, REFERENCE_0, REFERENCE_1, START, TRACED, WRAPPER,
+};
 use crate::pins::Pins;
 use crate::roots::Roots;
 use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
@@ -177,26 +179,25 @@ impl<M: Memory> Verifier<'_, M> {
     /// next may start.
     fn check_object(&self, start: u32, end: u32) -> u32 {
         let first = self.memory.load_u8(start);
-        let traced = first & TRACED != 0;
-        let conservative = first & CONSERVATIVE != 0;
-        self.expect(traced || !conservative, Invariant::Metadata, start);
+        // Whether this granule may have reference bits.
+        let mut is_precise = metadata::is_traced(first) && !metadata::is_conservative(first);
         let mut at = start;
         loop {
             let byte = self.memory.load_u8(at);
             if at != start {
                 self.expect(byte & START == 0, Invariant::Tiling, at);
-                let start_only = TRACED | CONSERVATIVE | WRAPPER;
-                self.expect(byte & start_only == 0, Invariant::Metadata, at);
+                self.expect(byte & (TRACED | WRAPPER) == 0, Invariant::Metadata, at);
             }
             for (bit, word) in [(REFERENCE_0, 0), (REFERENCE_1, 1)] {
                 if byte & bit != 0 {
-                    self.expect(traced && !conservative, Invariant::Metadata, start);
+                    self.expect(is_precise, Invariant::Metadata, start);
                     self.check_reference(metadata::granule_of(at) + word * WORD_BYTES);
                 }
             }
             if byte & END != 0 {
                 return at + 1;
             }
+            is_precise &= byte & LAST_REFERENCES == 0;
             at = self.next_used(at + 1, end);
             if at == end {
                 self.expect(false, Invariant::Tiling, start);

@@ -163,7 +163,7 @@ impl WrapTable {
         if live > self.capacity && self.grow(supply, live) {
             return Ok(());
         }
-        let all = live.saturating_add(self.pending);
+        let all = live + self.pending;
         if !self.entries.reserve(supply, all) {
             return Err(Error::OutOfMemory { needed_bytes: all.saturating_mul(RECORD_BYTES) });
         }
@@ -173,8 +173,8 @@ impl WrapTable {
 
     /// Doubles the capacity, or brings it to `least`, within the limit.
     fn grow<M: Memory>(&mut self, supply: &mut Supply<M>, least: u32) -> bool {
-        let capacity = self.capacity.saturating_mul(2).max(least).min(self.limit);
-        let grown = self.entries.reserve(supply, capacity.saturating_add(self.pending));
+        let capacity = (self.capacity * 2).max(least).min(self.limit);
+        let grown = self.entries.reserve(supply, capacity + self.pending);
         if grown {
             self.capacity = capacity;
         }

@@ -20,6 +20,14 @@ struct node {
 
 enum { NODE_WORDS = sizeof(struct node) / 4, NODE_REFERENCES = 7 };
 
+// The header computes the metadata that docs/core-abi.md describes.
+_Static_assert(TETHER_TEMPLATE(2, 0) == 0x04, "no reference");
+_Static_assert(TETHER_TEMPLATE(2, 1) == 0x2c, "the first word");
+_Static_assert(TETHER_TEMPLATE(4, 3) == 0x0458, "the first granule only");
+_Static_assert(TETHER_TEMPLATE(6, 5) == 0x044828, "two granules of three");
+_Static_assert(TETHER_TEMPLATE(6, 33) == 0x140028, "the last granule");
+_Static_assert(TETHER_TEMPLATE(16, 0x8000) == 0x1400000000000020, "the last word");
+
 static struct node *root;
 static uint32_t words;
 static int is_ready;

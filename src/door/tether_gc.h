@@ -185,15 +185,23 @@ uint32_t tether_stress(uint32_t every, uint32_t modes);
 
 /* ---- Inline: what a compiler emits ---- */
 
-/* The metadata of a small object: a byte for each granule of two words. */
-#define TETHER_REFERENCES_(references, granule) \
-    ((((uint64_t)(references) >> (2 * (granule))) & 3) << (8 * (granule) + 3))
-#define TETHER_TEMPLATE(words, references)                                             \
-    (((references) ? (uint64_t)0x20 : 0) | (uint64_t)4 << (8 * (((words) + 1) / 2 - 1)) | \
-     TETHER_REFERENCES_(references, 0) | TETHER_REFERENCES_(references, 1) |            \
-     TETHER_REFERENCES_(references, 2) | TETHER_REFERENCES_(references, 3) |            \
-     TETHER_REFERENCES_(references, 4) | TETHER_REFERENCES_(references, 5) |            \
-     TETHER_REFERENCES_(references, 6) | TETHER_REFERENCES_(references, 7))
+/* The metadata of a small object: a byte for each granule of two words. Tracing ends at
+ * the last granule that has references, which says so if it is not the last of all. */
+#define TETHER_FROM_(references, granule) ((uint64_t)(references) >> (2 * (granule)))
+#define TETHER_IS_LAST_(words, references, granule)                               \
+    ((granule) < ((words) + 1) / 2 - 1 && TETHER_FROM_(references, granule) > 0 && \
+     TETHER_FROM_(references, granule) < 4)
+#define TETHER_GRANULE_(words, references, granule)                                   \
+    (((TETHER_FROM_(references, granule) & 3) << 3 |                                  \
+      (TETHER_IS_LAST_(words, references, granule) ? (uint64_t)0x40 : (uint64_t)0)) \
+     << (8 * (granule)))
+#define TETHER_TEMPLATE(words, references)                                                    \
+    (((references) && !TETHER_IS_LAST_(words, references, 0) ? (uint64_t)0x20 : (uint64_t)0) | \
+     (uint64_t)4 << (8 * (((words) + 1) / 2 - 1)) |                                           \
+     TETHER_GRANULE_(words, references, 0) | TETHER_GRANULE_(words, references, 1) |          \
+     TETHER_GRANULE_(words, references, 2) | TETHER_GRANULE_(words, references, 3) |          \
+     TETHER_GRANULE_(words, references, 4) | TETHER_GRANULE_(words, references, 5) |          \
+     TETHER_GRANULE_(words, references, 6) | TETHER_GRANULE_(words, references, 7))
 
 /* A zeroed object of `words` words (1 to 16, a constant), of which those with a
  * bit in `references` (a constant) hold references. */

@@ -287,8 +287,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let memory = &self.supply.memory;
         match object {
             Object::InBlock { start } => {
-                let traced = memory.load_u8(start);
-                traced & metadata::TRACED != 0 && traced & metadata::CONSERVATIVE == 0
+                let byte = memory.load_u8(start);
+                metadata::is_traced(byte) && !metadata::is_conservative(byte)
             }
             Object::Large { position } => {
                 let layout = self.large.layout(memory, position);

@@ -10,7 +10,8 @@ use crate::large::NewLarge;
 use crate::layout::{self, LayoutId, Shape};
 use crate::memory::Memory;
 use crate::metadata::{
-    self, CONSERVATIVE, END, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT, TEMPLATE_GRANULES, TRACED,
+    self, CONSERVATIVE, END, LAST_REFERENCES, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT,
+    TEMPLATE_GRANULES, TRACED,
 };
 use crate::observer::{Cause, Observer};
 use crate::table::RECORD_BYTES;
@@ -208,16 +209,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if new.layout == layout::LEAF {
             return metadata::store_leaf(memory, start, new.size_bytes, self.live);
         }
-        let mut first_byte = self.live | TRACED;
-        if new.layout == layout::CONSERVATIVE {
-            first_byte |= CONSERVATIVE;
-        } else {
+        let mut first_byte = CONSERVATIVE;
+        if new.layout != layout::CONSERVATIVE {
             let Ok(shape) = self.layouts.shape(memory, new.layout) else { return };
-            write_references(memory, start, last, shape);
-            let references = memory.load_u8(start);
-            first_byte = if shape.is_leaf() { self.live } else { first_byte | references };
+            first_byte = 0;
+            if !shape.is_leaf() {
+                first_byte = write_references(memory, start, last, shape);
+            }
         }
-        memory.store_u8(start, first_byte);
+        memory.store_u8(start, self.live | first_byte);
         let last_byte = memory.load_u8(last) | END;
         memory.store_u8(last, last_byte);
     }
@@ -286,19 +286,29 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 }
 
-/// Sets the reference bits of an object's metadata bytes.
+/// Sets the reference bits of an object's metadata bytes; gives what the first one should be.
 #[inline]
-fn write_references<M: Memory>(memory: &mut M, start: u32, last: u32, shape: Shape) {
-    let mut index = 0;
+fn write_references<M: Memory>(memory: &mut M, start: u32, last: u32, shape: Shape) -> u8 {
+    let last_references = start + shape.last_references().min(last - start);
     let all_from = shape.all_references_from();
-    for at in start..=last {
+    let mut index = 0;
+    for at in start..=last_references {
         if index >= all_from {
             // The rest is references, to the end and the padding behind it.
-            return memory.fill(at, last + 1 - at, REFERENCE_0 | REFERENCE_1);
+            memory.fill(at, last + 1 - at, REFERENCE_0 | REFERENCE_1);
+            break;
         }
         let pair =
             u8::from(shape.is_reference(index)) | u8::from(shape.is_reference(index + 1)) << 1;
         memory.store_u8(at, pair << REFERENCE_SHIFT);
         index += 2;
     }
+    if last_references < last {
+        let byte = memory.load_u8(last_references) | LAST_REFERENCES;
+        memory.store_u8(last_references, byte);
+        if last_references == start {
+            return byte;
+        }
+    }
+    memory.load_u8(start) | TRACED
 }

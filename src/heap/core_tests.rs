@@ -236,12 +236,19 @@ fn templates_say_which_words_are_references_and_nothing_else() {
         for references in [0, 1, all, all & 0x5555, all & 0xaaaa] {
             let template = metadata::template(granules, references);
             assert_eq!(metadata::template_references(template), references);
-            assert_eq!(template & 0xff & u64::from(TRACED) != 0, references != 0);
+            assert_eq!(metadata::is_traced(template as u8), references != 0);
+            assert!(!metadata::is_conservative(template as u8));
             let last = template >> ((granules - 1) * 8);
             assert_eq!(last as u8 & END, END);
             assert_eq!(last >> 8, 0, "there is metadata behind the last granule");
         }
     }
+    // As docs/core-abi.md has them.
+    assert_eq!(metadata::template(1, 0b01), 0x2c);
+    assert_eq!(metadata::template(1, 0b11), 0x3c);
+    assert_eq!(metadata::template(2, 0b11), 0x0458);
+    assert_eq!(metadata::template(3, 0b000101), 0x04_4828);
+    assert_eq!(metadata::template(3, 0b100001), 0x14_0028);
     // Colour, end and wrapper bits of a caller's template are not references.
     let others = u64::from(COLOUR_B | END | TRACED | WRAPPER);
     assert_eq!(metadata::template_references(others), 0);

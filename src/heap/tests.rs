@@ -5,7 +5,7 @@ use super::*;
 use crate::config::Sizing;
 use crate::layout::{LEAF, Words};
 use crate::memory::model::ModelMemory;
-use crate::metadata::{self, END, START, TRACED};
+use crate::metadata::{self, END, LAST_REFERENCES, REFERENCE_0, START, TRACED};
 use crate::units::{BLOCK_BYTES, PAYLOAD_BYTES};
 use crate::verify::Invariant;
 use std::vec::Vec;
@@ -255,6 +255,18 @@ fn the_verifier_sees_illegal_metadata() {
     let start = metadata::metadata_of(objects[1]);
     let byte = heap.supply.memory.load_u8(start);
     heap.supply.memory.store_u8(start, byte & !TRACED);
+    assert_eq!(broken(&heap), Some(Invariant::Metadata));
+}
+
+#[test]
+fn the_verifier_sees_references_behind_the_last() {
+    let mut heap = heap();
+    let record = heap.define_layout(Words::new(6, 0b000101), Words::NONE).unwrap();
+    let object = heap.allocate(record, 0).unwrap();
+    let behind = metadata::metadata_of(object) + 2;
+    assert_eq!(heap.supply.memory.load_u8(behind - 1), REFERENCE_0 | LAST_REFERENCES);
+    assert_eq!(broken(&heap), None);
+    heap.supply.memory.store_u8(behind, END | REFERENCE_0);
     assert_eq!(broken(&heap), Some(Invariant::Metadata));
 }
 

@@ -72,9 +72,13 @@ impl Graph {
         let wide = define(Words::new(40, u64::MAX), Words::NONE);
         let array = define(Words::new(1, 0), Words::new(1, 1));
         let entries = define(Words::new(3, 0b010), Words::new(3, 0b011));
+        let record = define(Words::new(12, 0b10), Words::NONE);
+        let tail = define(Words::new(10, 0b1_0100), Words::NONE);
+        let string = define(Words::new(2, 0b01), Words::new(1, 0));
+        let buffer = define(Words::new(7, 0b1001), Words::new(2, 0));
         // Layout, length, words, and which of them are references.
         type Kind = (LayoutId, u32, u32, fn(u32) -> bool);
-        let kinds: [Kind; 11] = [
+        let kinds: [Kind; 16] = [
             (LEAF, 8, 2, |_| false),
             (node, 0, 2, |_| true),
             (node, 0, 2, |_| true),
@@ -85,6 +89,11 @@ impl Graph {
             (array, 3_000, 3_001, |word| word > 0),
             (entries, 1_000, 3_003, |word| if word < 3 { word == 1 } else { word % 3 < 2 }),
             (CONSERVATIVE, 12_000, 3_000, |_| true),
+            (record, 0, 12, |word| word == 1),
+            (tail, 0, 10, |word| word == 2 || word == 4),
+            (string, 99, 101, |word| word == 0),
+            (string, 3_000, 3_002, |word| word == 0),
+            (buffer, 1_500, 3_007, |word| word == 0 || word == 3),
             (LEAF, 12_000, 3_000, |_| false),
         ];
         let mut choices = Choices::seeded(seed);

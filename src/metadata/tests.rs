@@ -84,10 +84,15 @@ fn a_template_has_a_byte_for_each_granule() {
             assert_eq!(neighbours.map(|at| memory.load_u8(at)), [END | COLOUR_A; 2]);
             for granule in 0..granules {
                 let mut expected = ((references >> (granule * 2) & 3) as u8) << REFERENCE_SHIFT;
+                let is_last = granule + 1 == granules;
+                let here = references >> (granule * 2);
+                let ends_here = !is_last && (1..4).contains(&here);
+                expected |= if ends_here { LAST_REFERENCES } else { 0 };
                 if granule == 0 {
-                    expected |= if references == 0 { COLOUR_B } else { COLOUR_B | TRACED };
+                    let is_traced = references != 0 && !ends_here;
+                    expected |= COLOUR_B | if is_traced { TRACED } else { 0 };
                 }
-                expected |= if granule + 1 == granules { END } else { 0 };
+                expected |= if is_last { END } else { 0 };
                 assert_eq!(memory.load_u8(start + granule), expected, "{granules} {references:b}");
             }
             #[cfg(feature = "core")]

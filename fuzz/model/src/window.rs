@@ -27,9 +27,11 @@ pub trait Window {
 }
 
 const GRANULE_BYTES: u32 = 8;
-/// The bit of an object's last granule, and that of one that has references.
+/// The bit of an object's last granule, that of one that has references, and that of the
+/// last granule that has any.
 const END: u8 = 4;
 const TRACED: u8 = 32;
+const LAST_REFERENCES: u8 = 64;
 /// How far the reference bits are from bit 0.
 const REFERENCE_SHIFT: u32 = 3;
 
@@ -39,7 +41,8 @@ fn metadata_of(address: u32) -> u32 {
 }
 
 /// An object of 1 to 8 granules, with a bit for each word that is a reference; none where
-/// the call must make it.
+/// the call must make it. Every second one does not say where its references end, as a
+/// compiler need not.
 pub fn allocate_small(window: &mut impl Window, granules: u32, references: u32) -> Option<u32> {
     let object = window.cursor();
     if window.limit() - object < granules * GRANULE_BYTES {
@@ -47,13 +50,24 @@ pub fn allocate_small(window: &mut impl Window, granules: u32, references: u32) 
     }
     let next = object + granules * GRANULE_BYTES;
     window.publish(next, window.end(), window.stack().0);
+    let last = granules - 1;
+    let last_references = match references.checked_ilog2() {
+        Some(word) if object & GRANULE_BYTES != 0 => word / 2,
+        _ => last,
+    };
     for granule in 0..granules {
         let bits = (references >> (granule * 2) & 3) as u8;
         let mut byte = bits << REFERENCE_SHIFT;
-        if granule == 0 {
-            byte |= window.colour() | if references == 0 { 0 } else { TRACED };
+        if granule == last_references && granule < last {
+            byte |= LAST_REFERENCES;
         }
-        if granule == granules - 1 {
+        if granule == 0 {
+            byte |= window.colour();
+            if references != 0 && byte & LAST_REFERENCES == 0 {
+                byte |= TRACED;
+            }
+        }
+        if granule == last {
             byte |= END;
         }
         window.store_byte(metadata_of(object) + granule, byte);

@@ -234,14 +234,21 @@ fn given(value: u32) -> Result<u32, Error> {
 fn template(granules: u32, references: u32) -> u64 {
     const END: u64 = 4;
     const HAS_REFERENCES: u64 = 0x20;
+    const LAST_REFERENCES: u64 = 0x40;
     const REFERENCES_SHIFT: u32 = 3;
-    let mut bytes = END << (8 * (granules - 1));
-    if references != 0 {
-        bytes |= HAS_REFERENCES;
-    }
+    let last = granules - 1;
+    let mut bytes = END << (8 * last);
     for granule in 0..granules {
         let of_granule = u64::from(references >> (2 * granule) & 3);
         bytes |= of_granule << (8 * granule + REFERENCES_SHIFT);
+    }
+    let Some(word) = references.checked_ilog2() else { return bytes };
+    let last_references = word / 2;
+    if last_references < last {
+        bytes |= LAST_REFERENCES << (8 * last_references);
+    }
+    if last_references > 0 || last == 0 {
+        bytes |= HAS_REFERENCES;
     }
     bytes
 }
