@@ -32,7 +32,7 @@ pub enum Sizing {
 impl Sizing {
     /// The floor of a heap in which nothing lives.
     pub const LEAST_FLOOR_BYTES: u64 = 512 << 10;
-    /// The size below which no heap's floor needs to be higher.
+    /// The floor of every heap of which a sixteenth or more of that is looked at.
     pub const MOST_FLOOR_BYTES: u64 = 4 << 20;
     /// How much of a small heap a collection looks at: one part of so many.
     const FLOOR_FACTOR: u64 = 16;

@@ -163,6 +163,7 @@ impl WrapTable {
         if live > self.capacity && self.grow(supply, live) {
             return Ok(());
         }
+        // At most `Options::MOST_ENTRIES`, and what waits, which is in memory.
         let all = live + self.pending;
         if !self.entries.reserve(supply, all) {
             return Err(Error::OutOfMemory { needed_bytes: all.saturating_mul(RECORD_BYTES) });

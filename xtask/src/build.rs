@@ -264,13 +264,21 @@ fn componentize(workspace: &Workspace) -> Command {
     Command::new(workspace.tool("tether-componentize"))
 }
 
+/// Where cargo builds a module. It gives all of a package one file name, whatever their
+/// features: in one folder each would be built again after another.
+fn cargo_folder(workspace: &Workspace, core: &Core) -> PathBuf {
+    workspace.target().join("wasm").join(core.name)
+}
+
 /// rustc for Wasm: the package's library as a crate of one type.
 fn rustc_for_wasm(workspace: &Workspace, core: &Core, profile: &str, crate_type: &str) -> Command {
     let mut rustc = cargo(workspace);
     rustc
         .args(["rustc", "--package", core.package, "--lib"])
         .args(["--profile", profile, "--target", WASM_TARGET])
-        .args(["--crate-type", crate_type]);
+        .args(["--crate-type", crate_type])
+        .arg("--target-dir")
+        .arg(cargo_folder(workspace, core));
     if !core.features.is_empty() {
         rustc.args(["--no-default-features", "--features", core.features]);
     }
@@ -278,9 +286,9 @@ fn rustc_for_wasm(workspace: &Workspace, core: &Core, profile: &str, crate_type:
     rustc
 }
 
-/// What cargo built: each door of the collector to the same file.
+/// What cargo built.
 fn built_path(workspace: &Workspace, core: &Core, profile: &str) -> PathBuf {
-    let folder = workspace.target().join(WASM_TARGET).join(profile);
+    let folder = cargo_folder(workspace, core).join(WASM_TARGET).join(profile);
     folder.join(format!("{}.wasm", core.package.replace('-', "_")))
 }
 
@@ -328,7 +336,7 @@ fn build_library(workspace: &Workspace) -> Result<()> {
         &mut rustc_for_wasm(workspace, &core, PROFILE, "staticlib"),
         &format!("building {LIBRARY}"),
     )?;
-    let built = workspace.target().join(WASM_TARGET).join(PROFILE).join(LIBRARY);
+    let built = cargo_folder(workspace, &core).join(WASM_TARGET).join(PROFILE).join(LIBRARY);
     copy(&built, &workspace.artifact(LIBRARY))?;
     copy(&workspace.root().join(HEADER_SOURCE), &workspace.artifact(HEADER))
 }
