@@ -32,34 +32,35 @@ pub enum Sizing {
 impl Sizing {
     /// The floor of a heap in which nothing lives.
     pub const LEAST_FLOOR_BYTES: u64 = 512 << 10;
-    /// The floor of every heap of which a sixteenth or more of that is looked at.
+    /// The floor is never higher than this.
     pub const MOST_FLOOR_BYTES: u64 = 4 << 20;
-    /// How much of a small heap a collection looks at: one part of so many.
+    /// The floor is so many times what a collection looks at.
     const FLOOR_FACTOR: u64 = 16;
 
-    /// The size at which a heap with so many live bytes collects. `root_bytes` is what a
-    /// collection looks at besides.
-    pub fn limit_bytes(self, live_bytes: u32, root_bytes: u64) -> u64 {
+    /// How much larger than its live bytes a heap may be. `root_bytes` is what a collection
+    /// looks at besides.
+    pub fn budget_bytes(self, live_bytes: u32, root_bytes: u64) -> u64 {
         let live = u64::from(live_bytes);
-        // More than the other can ever be, so that the other counts.
-        const NONE: u32 = u32::MAX;
+        // In practice no bound: the other one counts.
+        const UNBOUNDED: u32 = u32::MAX;
         let (percent, root_percent) = match self {
-            Sizing::Fixed { budget_bytes } => return live + u64::from(budget_bytes),
+            Sizing::Fixed { budget_bytes } => return u64::from(budget_bytes),
             Sizing::Balanced => (140, 470),
-            Sizing::Factor { percent } => (percent, NONE),
-            Sizing::SquareRoot { percent } => (NONE, percent),
+            Sizing::Factor { percent } => (percent, UNBOUNDED),
+            Sizing::SquareRoot { percent } => (UNBOUNDED, percent),
         };
         let product = |factor: u32, percent: u32| u64::from(factor) * u64::from(percent) / 100;
         // √(live · 1 MiB) = √live · 1 KiB
         let root = square_root(live_bytes) << 10;
         let more = product(live_bytes, percent).min(product(root, root_percent));
         let floor = (live + root_bytes) * Self::FLOOR_FACTOR;
-        (live + more).max(floor.clamp(Self::LEAST_FLOOR_BYTES, Self::MOST_FLOOR_BYTES))
+        let floor = floor.clamp(Self::LEAST_FLOOR_BYTES, Self::MOST_FLOOR_BYTES);
+        more.max(floor.saturating_sub(live))
     }
 }
 
-/// The square root, rounded down, bit by bit: it runs once a collection, and the
-/// library's is ten times larger.
+/// The square root, rounded down, bit by bit: it runs once for a block or a large object
+/// that memory is asked for, and the library's is ten times larger.
 fn square_root(value: u32) -> u32 {
     let mut root = 0;
     for bit in (0..16).rev() {
@@ -185,7 +186,9 @@ mod tests {
 
     #[test]
     fn a_heap_grows_by_what_its_sizing_says() {
-        let limit = |sizing: Sizing, live_mib: u32| sizing.limit_bytes(live_mib * MIB, 0) / 1024;
+        let limit = |sizing: Sizing, live_mib: u32| {
+            (u64::from(live_mib * MIB) + sizing.budget_bytes(live_mib * MIB, 0)) / 1024
+        };
         // 1.4 times 4 MiB, or 4.7 times 8 MiB.
         assert_eq!(limit(Sizing::Balanced, 4), 4_096 * 24 / 10);
         assert_eq!(limit(Sizing::Balanced, 64), 64 * 1_024 + 4_096 * 47 * 2 / 10);
@@ -201,10 +204,10 @@ mod tests {
         for sizing in
             [Sizing::Balanced, Sizing::Factor { percent: 1 }, Sizing::SquareRoot { percent: 1 }]
         {
-            assert_eq!(sizing.limit_bytes(0, 0), 512 << 10);
-            assert_eq!(sizing.limit_bytes(20_000, 20_000), 640_000);
-            assert_eq!(sizing.limit_bytes(0, 1 << 40), 4 << 20);
+            assert_eq!(sizing.budget_bytes(0, 0), 512 << 10);
+            assert_eq!(20_000 + sizing.budget_bytes(20_000, 20_000), 640_000);
+            assert_eq!(sizing.budget_bytes(0, 1 << 40), 4 << 20);
         }
-        assert_eq!(Sizing::Fixed { budget_bytes: 7 }.limit_bytes(9, 1 << 40), 16);
+        assert_eq!(Sizing::Fixed { budget_bytes: 7 }.budget_bytes(9, 1 << 40), 7);
     }
 }

@@ -77,6 +77,10 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     /// as was live after the last one, and as the options' floors.
     handles_left: u32,
     weight_left: u64,
+    /// At the last collection: what it looked at besides objects, and what had been
+    /// allocated.
+    root_bytes: u64,
+    allocated_before: u64,
     /// Operations until the next collection, where `stress` is set.
     stress_left: u32,
     #[cfg(feature = "stress")]
@@ -130,6 +134,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             collections_for_handles: 0,
             handles_left: 0,
             weight_left: 0,
+            root_bytes: 0,
+            allocated_before: 0,
             stress_left: 0,
             #[cfg(feature = "stress")]
             stressed: stress::Stressed::NONE,
@@ -337,7 +343,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         });
     }
 
+    /// What a collection looks at besides objects: roots, and tables, as large as they are.
+    fn count_root_bytes(&self) -> u64 {
+        let tables = self.wrap_table.size_bytes() + self.pins.size_bytes();
+        let bytes = u64::from(tables + self.roots.used() * WORD_BYTES);
+        #[cfg(feature = "interior-pointers")]
+        let bytes = bytes + self.ranges.scanned_bytes(&self.supply.memory);
+        bytes
+    }
+
     fn note_collection(&mut self, cause: Cause) {
+        self.root_bytes = self.count_root_bytes();
+        self.allocated_before = self.allocated_bytes();
         self.collections = self.collections.saturating_add(1);
         if cause == Cause::Handles {
             self.collections_for_handles = self.collections_for_handles.saturating_add(1);

@@ -127,8 +127,8 @@ impl Shape {
             && self.element >> ((index - self.fixed_words) % self.element_words) & 1 != 0
     }
 
-    /// The granule, counted from the start, behind which no word of an object that is no
-    /// leaf is a reference; where elements have references, one that no object reaches.
+    /// The granule, counted from the start, behind which no word is a reference; where
+    /// elements have references, a granule beyond any object. Not of a leaf.
     #[inline(never)]
     pub fn last_references(&self) -> u32 {
         if self.element != 0 {

@@ -14,7 +14,7 @@
 //! | 2 | last | the object's size, without a header |
 //! | 3, 4 | any | word 0 and word 1 of this granule are reference slots |
 //! | 5 | start | there is something to trace: a leaf is marked and not looked at |
-//! | 6 | any | no granule behind this one has references, so tracing ends here; in a start byte instead of bit 5 |
+//! | 6 | any but the last | no granule behind this one has references, so tracing ends here; in a start byte instead of bit 5 |
 //! | 5 and 6 | start | conservative: every word may be a reference |
 //! | 7 | start | a wrapper: it owns an entry of the wrap table |
 //!

@@ -85,13 +85,14 @@ fn a_heap_may_be_larger_where_there_is_more_to_scan() {
         }
         bytes
     };
-    // A floor of 512 KiB, less what blocks keep for themselves.
+    // A floor of 512 KiB at first, less what blocks keep for themselves.
     let few = bytes_between_collections(&mut heap);
     assert!((400_000..600_000).contains(&few), "{few}");
     heap.add_roots(words, words + 50_000).unwrap();
     heap.collect().unwrap();
     let more = bytes_between_collections(&mut heap);
-    assert!((700_000..=800_000).contains(&more), "{more}");
+    // Sixteen times the range and the wrap table.
+    assert!((1_600_000..=1_850_000).contains(&more), "{more}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub fn perform<M: Memory, O: Observer>(
     operation: Operation,
     [a, b, c, d]: [u32; 4],
 ) -> Result<u32, Error> {
-    // Each of them asks that too: asked once before all, it is left out of each.
+    // Each operation asks this too; asked here first, the compiler leaves it out of each.
     if !operation.works_closed() {
         heap.check_open()?;
     }

@@ -14,9 +14,8 @@ use crate::metadata::{
     TEMPLATE_GRANULES, TRACED,
 };
 use crate::observer::{Cause, Observer};
-use crate::table::RECORD_BYTES;
 use crate::units::{
-    GRANULE_BYTES, GRANULE_WORDS, LARGEST_BLOCK_OBJECT_BYTES, PAYLOAD_BYTES, Reference, WORD_BYTES,
+    GRANULE_BYTES, GRANULE_WORDS, LARGEST_BLOCK_OBJECT_BYTES, PAYLOAD_BYTES, Reference,
     object_bytes,
 };
 
@@ -268,21 +267,23 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Whether a heap larger by so many bytes should rather be collected.
+    ///
+    /// Not before half of what may be added was allocated: where free memory is
+    /// in holes that are too small for what is asked for, it would be collected again
+    /// and again for little.
     fn is_collection_due_for(&self, more_bytes: u32) -> bool {
-        let heap = self.blocks.payload_bytes() + self.large.bytes() + u64::from(more_bytes);
-        // Less than the address space has.
+        let more = u64::from(more_bytes);
+        let heap = self.blocks.payload_bytes() + self.large.bytes() + more;
         let live = self.blocks.live_bytes() + self.large.live_bytes();
-        heap > self.options.sizing.limit_bytes(live as u32, self.root_bytes())
+        // Less than the address space has.
+        let budget = self.options.sizing.budget_bytes(live as u32, self.root_bytes);
+        let allocated = self.allocated_bytes() + more - self.allocated_before;
+        heap > live + budget && allocated >= budget / 2
     }
 
-    /// What a collection looks at besides objects: the shadow stack, root ranges, and the
-    /// wrap table.
-    fn root_bytes(&self) -> u64 {
-        let entries = self.wrap_table.length() * RECORD_BYTES;
-        let bytes = u64::from(self.roots.depth() * WORD_BYTES + entries);
-        #[cfg(feature = "interior-pointers")]
-        let bytes = bytes + self.ranges.scanned_bytes(&self.supply.memory);
-        bytes
+    /// Bytes given to objects, ever.
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.blocks.allocated_bytes() + self.large.allocated_bytes()
     }
 }
 

@@ -53,7 +53,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             heap_bytes: self.supply.taken_bytes(),
             heap_peak_bytes: self.supply.peak_bytes(),
             live_bytes: in_blocks + self.large.bytes(),
-            allocated_bytes: self.blocks.allocated_bytes() + self.large.allocated_bytes(),
+            allocated_bytes: self.allocated_bytes(),
             wrappers_registered: self.wrap_table.registered(),
             handles_released: self.wrap_table.released(),
             wrappers_live: self.wrap_table.length(),

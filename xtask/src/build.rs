@@ -53,7 +53,7 @@ const MEMORY_LIMIT_PAGES: u64 = 4;
 const STACK_SIZE_BYTES: u32 = 32 * 1024;
 
 /// rustc's output for this target uses these features, and no others.
-const WASM_OPT_OPTIONS: [&str; 15] = [
+const WASM_OPT_OPTIONS: [&str; 16] = [
     // Taken apart and put together again, the code is a little smaller.
     "--flatten",
     "--rereloop",
@@ -63,6 +63,7 @@ const WASM_OPT_OPTIONS: [&str; 15] = [
     // No sum of an address and a constant wraps around into the lowest KiB, so a constant
     // can go into the instruction that loads.
     "--low-memory-unused",
+    "--const-hoisting",
     "--enable-bulk-memory",
     "--enable-sign-ext",
     "--enable-mutable-globals",

@@ -92,7 +92,6 @@ pub fn build_ledger(workspace: &Workspace) -> Result<()> {
             .arg(format!("-Clink-arg=-zstack-size={LEDGER_STACK_BYTES}")),
         "building the ledger for the core door",
     )?;
-    // The component door's ledger is built to the same file.
     let built = workspace.target().join(WASM_TARGET).join("wasm/tether_ledger.wasm");
     let guest = workspace.artifact("core/ledger-core.wasm");
     fs::copy(&built, &guest).with_context(|| format!("cannot copy {}", built.display()))?;

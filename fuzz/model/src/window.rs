@@ -41,8 +41,8 @@ fn metadata_of(address: u32) -> u32 {
 }
 
 /// An object of 1 to 8 granules, with a bit for each word that is a reference; none where
-/// the call must make it. Every second one does not say where its references end, as a
-/// compiler need not.
+/// the call must make it. Those at every second granule do not say where their references
+/// end, as a compiler need not.
 pub fn allocate_small(window: &mut impl Window, granules: u32, references: u32) -> Option<u32> {
     let object = window.cursor();
     if window.limit() - object < granules * GRANULE_BYTES {

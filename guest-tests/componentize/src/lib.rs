@@ -15,6 +15,7 @@ use wasm_encoder::{Module, RawSection};
 use wasmparser::{Parser, Payload, Validator};
 use wit_component::ComponentEncoder;
 
+mod gather;
 pub mod inspect;
 pub mod link;
 pub mod module;
@@ -37,7 +38,7 @@ pub fn encode(core_module: &[u8], world: Option<World<'_>>) -> Result<Vec<u8>> {
         .context("the module holds no usable component metadata")?
         .encode()
         .context("the module does not fit the world it was built for")?;
-    let small = share::share_types(&shorten::shorten(&component)?)?;
+    let small = gather::gather(&share::share_types(&shorten::shorten(&component)?)?)?;
     Validator::new()
         .validate_all(&small)
         .context("the component is not valid after it was made smaller")?;
