@@ -129,3 +129,50 @@ fn all<'a, T: wasmparser::FromReader<'a>>(
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_encoder::{ComponentImportSection, ComponentTypeRef, ComponentTypeSection};
+    use wasmparser::Validator;
+
+    use super::*;
+
+    /// How many types each type section has.
+    fn types_by_section(component: &[u8]) -> Vec<u32> {
+        Validator::new().validate_all(component).unwrap();
+        let payloads = Parser::new(0).parse_all(component);
+        payloads
+            .filter_map(|payload| match payload.unwrap() {
+                Payload::ComponentTypeSection(types) => Some(types.count()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn with_type(component: &mut Component) {
+        let mut types = ComponentTypeSection::new();
+        types.function().params([("a", wasm_encoder::PrimitiveValType::U32)]).result(None);
+        component.section(&types);
+    }
+
+    #[test]
+    fn sections_of_a_kind_that_stand_together_become_one() {
+        let mut component = Component::new();
+        (0..3).for_each(|_| with_type(&mut component));
+        let component = component.finish();
+        assert_eq!(types_by_section(&component), [1, 1, 1]);
+        assert_eq!(types_by_section(&gather(&component).unwrap()), [3]);
+    }
+
+    #[test]
+    fn what_stands_between_them_keeps_its_place() {
+        let mut component = Component::new();
+        (0..2).for_each(|_| with_type(&mut component));
+        let mut imports = ComponentImportSection::new();
+        imports.import("f", ComponentTypeRef::Func(1));
+        component.section(&imports);
+        (0..2).for_each(|_| with_type(&mut component));
+        let component = component.finish();
+        assert_eq!(types_by_section(&gather(&component).unwrap()), [2, 2]);
+    }
+}
