@@ -72,6 +72,7 @@ fn a_range_that_is_added_again_has_another_end() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "fills megabytes")]
 fn a_heap_may_be_larger_where_there_is_more_to_scan() {
     let mut heap = heap(Options::DEFAULT);
     let words = heap.memory_mut().take_pages(1).unwrap();
