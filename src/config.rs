@@ -30,7 +30,7 @@ pub enum Sizing {
 }
 
 impl Sizing {
-    /// The floor of a heap in which nothing lives.
+    /// The floor is never lower than this.
     pub const LEAST_FLOOR_BYTES: u64 = 512 << 10;
     /// The floor is never higher than this.
     pub const MOST_FLOOR_BYTES: u64 = 4 << 20;

@@ -304,7 +304,7 @@ fn the_verifier_sees_illegal_metadata() {
 }
 
 #[test]
-fn the_verifier_sees_references_behind_the_last() {
+fn references_behind_the_last_are_illegal_and_not_traced() {
     let mut heap = heap();
     let record = heap.define_layout(Words::new(6, 0b000101), Words::NONE).unwrap();
     let object = heap.allocate(record, 0).unwrap();
@@ -313,6 +313,16 @@ fn the_verifier_sees_references_behind_the_last() {
     assert_eq!(broken(&heap), None);
     heap.supply.memory.store_u8(behind, END | REFERENCE_0);
     assert_eq!(broken(&heap), Some(Invariant::Metadata));
+    // Nobody looks there for references: the one before them keeps its object.
+    heap.push(object).unwrap();
+    let [kept, left] = [0, 4].map(|word| {
+        let child = heap.allocate(LEAF, 8).unwrap();
+        heap.supply.memory.store_u32(object + word * WORD_BYTES, child);
+        child
+    });
+    heap.collect().unwrap();
+    assert!(heap.is_object(kept));
+    assert!(!heap.is_object(left), "marking went on behind the last references");
 }
 
 #[test]
