@@ -215,9 +215,18 @@ impl Blocks {
     pub fn finish_sweep<M: Memory>(&mut self, memory: &mut M, live: u8) {
         #[cfg(feature = "stress")]
         self.end_quarantine();
-        // No hole is that large.
-        self.next_hole(memory, u32::MAX, live);
         self.retire();
+        // The holes are found again by the sweep after the mark: none is written into.
+        while self.sweep_index < self.count {
+            let block = self.block(memory, self.sweep_index);
+            let mut at = self.sweep_at.max(metadata::first_metadata(block));
+            while let Some((from, to)) = sweep_hole(memory, block, at, live) {
+                self.free_bytes += u64::from((to - from) * GRANULE_BYTES);
+                at = to;
+            }
+            self.sweep_index += 1;
+            self.sweep_at = 0;
+        }
     }
 
     /// Begins a lazy sweep: blocks in which nothing was marked go back as pages.
@@ -306,6 +315,11 @@ impl Blocks {
     /// Bytes for objects in all blocks, used or free.
     pub fn payload_bytes(&self) -> u64 {
         u64::from(self.count) * u64::from(PAYLOAD_BYTES)
+    }
+
+    /// Bytes that a sweep of all blocks reads.
+    pub fn metadata_bytes(&self) -> u64 {
+        u64::from(self.count) * u64::from(BLOCK_GRANULES)
     }
 
     /// Bytes given to objects, ever.

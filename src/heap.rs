@@ -27,7 +27,7 @@ mod hole_tests;
 #[cfg(test)]
 mod tests;
 
-pub use access::WordBuffer;
+pub use access::{Store, WordBuffer};
 pub use build::BuildError;
 pub use inspect::Statistics;
 #[cfg(feature = "core")]
@@ -48,8 +48,8 @@ use crate::pins::Pins;
 use crate::ranges::Ranges;
 use crate::roots::Roots;
 use crate::table::RECORD_BYTES;
-use crate::units::{Reference, WORD_BYTES};
-use crate::wrap_table::WrapTable;
+use crate::units::WORD_BYTES;
+use crate::wrap_table::{Registration, WrapTable};
 
 /// A garbage-collected heap over a memory.
 ///
@@ -75,8 +75,15 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     collections_for_handles: u32,
     /// Handles and weight that may be registered before the next collection: as much
     /// as was live after the last one, and as the options' floors.
+    ///
+    /// Both stay within what they were after it, less what the table has more since: so
+    /// what is disposed of is taken back from the pressure that it brought, and the bound on
+    /// dead handles holds.
     handles_left: u32,
-    weight_left: u64,
+    weight_left: i64,
+    /// What both were after the last collection.
+    handles_quota: u32,
+    weight_quota: i64,
     /// At the last collection: what it looked at besides objects, and what had been
     /// allocated.
     root_bytes: u64,
@@ -87,12 +94,21 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     stressed: stress::Stressed,
 }
 
-/// References that an operation holds and that no root names yet: calls its
-/// argument with each. A collection that the operation starts keeps them.
-type InFlight<'a> = &'a dyn Fn(&mut dyn FnMut(Reference));
+/// What an operation holds and no root names yet. A collection that the operation starts
+/// keeps it.
+#[derive(Clone, Copy)]
+enum InFlight<'a> {
+    /// Words that are about to be stored in an object.
+    Words(&'a [u32]),
+    /// Objects that are about to be wrappers.
+    Wrappers(&'a [Registration]),
+    /// A root range that is about to be added: the addresses of its first word and of its end.
+    #[cfg(feature = "interior-pointers")]
+    Range(u32, u32),
+}
 
 /// Nothing is in flight.
-const NOTHING: InFlight<'static> = &|_| {};
+const NOTHING: InFlight<'static> = InFlight::Words(&[]);
 
 impl<M: Memory> Heap<M> {
     /// A heap over `memory`.
@@ -134,6 +150,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             collections_for_handles: 0,
             handles_left: 0,
             weight_left: 0,
+            handles_quota: 0,
+            weight_quota: 0,
             root_bytes: 0,
             allocated_before: 0,
             stress_left: 0,
@@ -148,8 +166,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.supply.set_limit(options.heap_limit_bytes);
         self.roots = roots;
         self.wrap_table = WrapTable::new(options.wrap_capacity, options.wrap_limit);
-        self.handles_left = options.handle_floor;
-        self.weight_left = u64::from(options.weight_floor_bytes);
+        self.set_quotas(options.handle_floor, i64::from(options.weight_floor_bytes));
         self.stress_left = options.stress;
         self.options = options;
         let taken = self.roots.take_memory(&mut self.supply)
@@ -174,8 +191,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn define_layout(&mut self, fixed: Words, element: Words) -> Result<LayoutId, Error> {
         self.check_open()?;
         let shape = Shape::new(fixed, element)?;
-        if let Ok(layout) = self.layouts.define(&mut self.supply, shape) {
-            return Ok(layout);
+        let defined = self.layouts.define(&mut self.supply, shape);
+        if !matches!(defined, Err(Error::OutOfMemory { .. })) {
+            return defined;
         }
         self.collect_keeping(Cause::Space, NOTHING);
         self.layouts.define(&mut self.supply, shape)
@@ -273,7 +291,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             // What the mark stack and the tables gave back may be pages again.
             self.supply.memory.settle();
         }
-        self.wrap_table.relieve(&mut self.supply);
         self.note_collection(cause);
         self.observer.ended(Collection {
             number: self.collections,
@@ -294,7 +311,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let dead = START & !self.live;
         self.blocks.finish_sweep(&mut self.supply.memory, self.live);
         #[cfg(feature = "interior-pointers")]
-        if self.options.interior_pointers || self.ranges.length() > 0 {
+        if self.options.interior_pointers
+            || self.ranges.length() > 0
+            || matches!(in_flight, InFlight::Range(..))
+        {
             self.large.sort(&mut self.supply);
         }
         let unmarked = self.live;
@@ -309,13 +329,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             interior_pointers: self.options.interior_pointers,
             overflowed: false,
         };
-        for indexes in self.roots.indexes() {
-            for index in indexes {
-                let word = self.roots.word(&marker.supply.memory, index);
-                if !Roots::is_link(word) {
-                    marker.mark_root(word);
-                }
-            }
+        for index in self.roots.indexes().into_iter().flatten() {
+            marker.mark_root(self.roots.root(&marker.supply.memory, index));
         }
         for position in 0..self.pins.length() {
             marker.mark_root(self.pins.object(&marker.supply.memory, position));
@@ -325,7 +340,14 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             let (from, to) = self.ranges.range(&marker.supply.memory, position);
             marker.mark_range(from, to);
         }
-        in_flight(&mut |word| marker.mark_word(word));
+        match in_flight {
+            InFlight::Words(words) => words.iter().for_each(|&word| marker.mark_word(word)),
+            InFlight::Wrappers(wrappers) => {
+                wrappers.iter().for_each(|entry| marker.mark_root(entry.wrapper));
+            }
+            #[cfg(feature = "interior-pointers")]
+            InFlight::Range(from, to) => marker.mark_range(from, to),
+        }
         marker.finish(&self.blocks);
     }
 
@@ -359,9 +381,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if cause == Cause::Handles {
             self.collections_for_handles = self.collections_for_handles.saturating_add(1);
         }
-        self.handles_left = self.wrap_table.length().max(self.options.handle_floor);
         let weight_floor = u64::from(self.options.weight_floor_bytes);
-        self.weight_left = self.wrap_table.external_bytes().max(weight_floor);
+        self.set_quotas(
+            self.wrap_table.length().max(self.options.handle_floor),
+            // Fewer than 2^27 entries of less than 2^32 bytes each.
+            self.wrap_table.external_bytes().max(weight_floor) as i64,
+        );
         self.stress_left = self.options.stress;
+    }
+
+    fn set_quotas(&mut self, handles: u32, weight_bytes: i64) {
+        (self.handles_left, self.handles_quota) = (handles, handles);
+        (self.weight_left, self.weight_quota) = (weight_bytes, weight_bytes);
     }
 }

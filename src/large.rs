@@ -62,6 +62,8 @@ pub struct LargeObjects {
     /// The lowest and highest address of any object, to refuse most words at once.
     lowest: u32,
     highest: u32,
+    /// The highest end of any, to refuse most words that may point inside one.
+    highest_end: u32,
 }
 
 impl LargeObjects {
@@ -74,6 +76,7 @@ impl LargeObjects {
             allocated_bytes: 0,
             lowest: u32::MAX,
             highest: 0,
+            highest_end: 0,
         }
     }
 
@@ -101,6 +104,7 @@ impl LargeObjects {
         self.table.index_all(supply);
         self.lowest = self.lowest.min(address);
         self.highest = self.highest.max(address);
+        self.highest_end = self.highest_end.max(address + size_bytes);
         self.bytes += u64::from(range_bytes);
         self.claimed_bytes += u64::from(range_bytes);
         self.allocated_bytes += u64::from(range_bytes);
@@ -127,6 +131,9 @@ impl LargeObjects {
     /// allocated since.
     #[cfg(feature = "interior-pointers")]
     pub fn find_inside<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
+        if address < self.lowest || address >= self.highest_end {
+            return None;
+        }
         let position = self.table.last_up_to(memory, address)?;
         let offset = address - self.address(memory, position);
         (offset < self.size(memory, position)).then_some(position)
@@ -218,12 +225,13 @@ impl LargeObjects {
         give: &mut dyn FnMut(&mut Supply<M>, u32, u32),
     ) {
         let before = self.table.length();
-        let (mut lowest, mut highest, mut bytes) = (u32::MAX, 0, 0);
+        let (mut lowest, mut highest, mut highest_end, mut bytes) = (u32::MAX, 0, 0, 0);
         self.table.partition(&mut supply.memory, |_, record| {
             let kept = record[FLAGS as usize] as u8 & live != 0;
             if kept {
                 lowest = lowest.min(record[0]);
                 highest = highest.max(record[0]);
+                highest_end = highest_end.max(record[0] + record[SIZE as usize]);
                 bytes += u64::from(range_of(record).1);
             }
             kept
@@ -237,6 +245,7 @@ impl LargeObjects {
             supply.memory.settle();
         }
         (self.lowest, self.highest, self.bytes) = (lowest, highest, bytes);
+        self.highest_end = highest_end;
         self.claimed_bytes = 0;
     }
 

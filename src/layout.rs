@@ -172,7 +172,8 @@ impl Layouts {
 
     /// The number of a shape, new or known.
     ///
-    /// Errors: `OutOfMemory`, where there is no room for one more.
+    /// Errors: `OutOfMemory`, where there is no room for one more; `InvalidLayout`, where
+    /// there are as many as can have a number.
     pub fn define<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -183,7 +184,10 @@ impl Layouts {
             return Ok(FIRST_DEFINED + index);
         }
         let needed_bytes = (self.count + 1) * ENTRY_BYTES;
-        if self.count == MOST_LAYOUTS || !self.table.reserve(supply, needed_bytes) {
+        if self.count == MOST_LAYOUTS {
+            return Err(Error::InvalidLayout { layout: FIRST_DEFINED + self.count });
+        }
+        if !self.table.reserve(supply, needed_bytes) {
             return Err(Error::OutOfMemory { needed_bytes });
         }
         let at = self.table.address + self.count * ENTRY_BYTES;

@@ -82,7 +82,7 @@ pub use config::{Options, Sizing};
 pub use error::{Error, OptionName};
 #[cfg(feature = "core")]
 pub use heap::Window;
-pub use heap::{BuildError, Heap, Statistics, WordBuffer};
+pub use heap::{BuildError, Heap, Statistics, Store, WordBuffer};
 pub use layout::{LayoutId, Words};
 pub use observer::{Cause, Collection, Observer, Silent};
 pub use units::{LARGEST_OBJECT_BYTES, Reference};

@@ -219,6 +219,8 @@ impl<M: Memory> Marker<'_, M> {
     #[inline(never)]
     fn visit(&mut self, address: Reference) {
         if !self.near.map.is_block(&self.supply.memory, address) {
+            // A tag is no part of the address of a large object either.
+            let address = address & !(GRANULE_BYTES - 1);
             if let Some(position) = self.large.find(&self.supply.memory, address) {
                 self.mark_large(position);
             }

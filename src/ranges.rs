@@ -12,8 +12,9 @@ use crate::memory::supply::Supply;
 use crate::table::{RECORD_BYTES, Table};
 use crate::units::WORD_BYTES;
 
-/// The key of the range that begins at the stack pointer: no address of a word.
-const STACK: u32 = 1;
+/// The key of the range that begins at the stack pointer. No other range begins there:
+/// its owner refuses it.
+const STACK: u32 = u32::MAX;
 
 /// All root ranges of a heap.
 #[derive(Debug)]
@@ -21,9 +22,9 @@ pub struct Ranges {
     table: Table,
 }
 
-/// The key of a range: its first whole word.
+/// The key of a range: its beginning, to the byte.
 fn key_of(begin: u32) -> u32 {
-    if begin == 0 { STACK } else { begin.saturating_add(WORD_BYTES - 1) & !(WORD_BYTES - 1) }
+    if begin == 0 { STACK } else { begin }
 }
 
 impl Ranges {
@@ -50,6 +51,7 @@ impl Ranges {
             return Err(Error::OutOfMemory { needed_bytes: length.saturating_mul(RECORD_BYTES) });
         }
         self.table.push(&mut supply.memory, [key, end, 0, 0]);
+        self.table.index_all(supply);
         Ok(())
     }
 
@@ -67,7 +69,14 @@ impl Ranges {
     /// The range at a position: the addresses of its first word and of its end.
     pub fn range<M: Memory>(&self, memory: &M, position: u32) -> (u32, u32) {
         let [key, end, ..] = self.table.record(memory, position);
-        (if key == STACK { memory.stack_pointer() } else { key }, end)
+        Self::bounds(memory, if key == STACK { 0 } else { key }, end)
+    }
+
+    /// The addresses of the first whole word and of the end of a range that begins at
+    /// `begin`, or, if that is 0, at the stack pointer.
+    pub fn bounds<M: Memory>(memory: &M, begin: u32, end: u32) -> (u32, u32) {
+        let begin = if begin == 0 { memory.stack_pointer() } else { begin };
+        (begin.saturating_add(WORD_BYTES - 1) & !(WORD_BYTES - 1), end)
     }
 
     /// Bytes in all ranges, as they are now.

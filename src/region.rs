@@ -6,6 +6,10 @@
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 
+/// A table that may not double grows by a part of what it has: the smallest is this power
+/// of two.
+pub const LEAST_GROWTH_SHIFT: u32 = 5;
+
 /// A range of bytes, or none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Region {
@@ -21,20 +25,28 @@ impl Region {
 
     /// The smallest region that is taken, so that small tables do not grow often.
     const LEAST_BYTES: u32 = 256;
+    /// A smaller region may grow by any number of bytes: copying it is cheap.
+    const SMALL_BYTES: u32 = 64 * 1024;
 
     /// Makes sure of `size_bytes` bytes, keeping the content; it may move.
-    /// Grows by doubling, or by as little as needed where that is refused.
-    /// Whether it has them.
+    /// Grows to twice what it has; where that is refused by less, down to a thirty-second,
+    /// so that a large one is not copied for each few bytes; a small one by as little as is
+    /// needed. Whether it has them.
     #[must_use]
     pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, size_bytes: u32) -> bool {
         if size_bytes <= self.size_bytes {
             return true;
         }
-        let doubled = self.size_bytes.saturating_mul(2).max(Self::LEAST_BYTES);
-        if doubled > size_bytes && self.grow(supply, doubled) {
-            return true;
+        for shift in 0..=LEAST_GROWTH_SHIFT {
+            let more = self.size_bytes.saturating_add(self.size_bytes >> shift);
+            let more = (more & !7).max(Self::LEAST_BYTES);
+            if more > size_bytes && self.grow(supply, more) {
+                return true;
+            }
         }
-        self.grow(supply, size_bytes)
+        let least = self.size_bytes.saturating_add(self.size_bytes >> LEAST_GROWTH_SHIFT);
+        let is_enough = size_bytes >= least || self.size_bytes < Self::SMALL_BYTES;
+        is_enough && self.grow(supply, size_bytes)
     }
 
     /// Exactly `size_bytes` bytes with undefined content, for a region that has none.

@@ -291,16 +291,17 @@ impl Roots {
         self.note_peak();
     }
 
-    /// The indexes of all slots in use. Their words are references, nulls, and
-    /// the links of scopes, which are odd.
+    /// The indexes of all slots in use, for [`root`](Self::root).
     pub fn indexes(&self) -> [Range<u32>; 2] {
         [0..self.top, self.low..self.capacity + 1]
     }
 
-    /// The word in a slot in use.
+    /// The root in a slot in use; null in the slot of a scope's link. A pushed word may be
+    /// anything: only among the scopes' slots is an odd word a link.
     #[inline]
-    pub fn word<M: Memory>(&self, memory: &M, index: u32) -> u32 {
-        self.slot(memory, index)
+    pub fn root<M: Memory>(&self, memory: &M, index: u32) -> u32 {
+        let word = self.slot(memory, index);
+        if index >= self.low && word & 1 != 0 { 0 } else { word }
     }
 
     /// Bytes that the stack takes.
@@ -328,9 +329,15 @@ impl Roots {
         link == NO_LINK
     }
 
-    /// Whether a slot's word is the link of a scope.
-    pub fn is_link(slot: u32) -> bool {
-        slot & 1 != 0
+    /// The lowest slot of the scopes: what is rooted in the innermost one from now on lies
+    /// below it, until [`unroot_scoped`](Self::unroot_scoped).
+    pub fn scoped(&self) -> u32 {
+        self.low
+    }
+
+    /// Takes back what the innermost scope rooted since [`scoped`](Self::scoped).
+    pub fn unroot_scoped(&mut self, scoped: u32) {
+        self.low = scoped;
     }
 
     /// Gives the memory back.

@@ -287,10 +287,14 @@ impl Table {
         self.index.size_bytes / WORD_BYTES
     }
 
-    /// Where probing for a key begins: Fibonacci hashing of the granule's number.
+    /// Where probing for a key begins. Keys are addresses, often with one stride from each to
+    /// the next: the high bits are folded in twice, so that no stride brings them together
+    /// (the constants are those of [lowbias32]).
     #[inline]
     fn home(&self, key: u32) -> u32 {
-        (key >> 3).wrapping_mul(0x9e37_79b9) >> (self.slots().leading_zeros() + 1)
+        let mixed = (key ^ key >> 16).wrapping_mul(0x7feb_352d);
+        let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x846c_a68b);
+        (mixed ^ mixed >> 16) >> (self.slots().leading_zeros() + 1)
     }
 
     #[inline]

@@ -53,6 +53,11 @@ pub struct Violation {
     pub at: u32,
 }
 
+/// What a word names that compiled code stored: its lowest three bits may be a tag.
+fn untagged(word: u32) -> Reference {
+    word & !(GRANULE_BYTES - 1)
+}
+
 /// All that there is to check.
 pub struct Verifier<'a, M> {
     /// The memory.
@@ -140,7 +145,11 @@ impl<M: Memory> Verifier<'_, M> {
     #[inline(never)]
     fn check_reference(&self, slot: u32) {
         let reference = self.memory.load_u32(slot);
-        self.expect(reference == 0 || self.is_live(reference), Invariant::References, slot);
+        self.expect(
+            reference == 0 || self.is_live(untagged(reference)),
+            Invariant::References,
+            slot,
+        );
     }
 
     /// The first metadata byte in `from..end` that is not zero, or `end`.
@@ -263,10 +272,10 @@ impl<M: Memory> Verifier<'_, M> {
     fn check_roots(&self) {
         self.expect(self.roots.is_consistent(self.memory), Invariant::Roots, 0);
         for index in self.roots.indexes().into_iter().flatten() {
-            let word = self.roots.word(self.memory, index);
+            let word = self.roots.root(self.memory, index);
             // A mutator that pushes by itself may push what is no address of ours.
             let elsewhere = !self.blocks.page_map().is_block(self.memory, word);
-            let holds = elsewhere || Roots::is_link(word) || self.is_live(word);
+            let holds = elsewhere || self.is_live(untagged(word));
             self.expect(holds, Invariant::Roots, index);
         }
     }

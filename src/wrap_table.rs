@@ -22,6 +22,7 @@ mod tests;
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
+use crate::region;
 use crate::table::{RECORD_BYTES, Record, Table};
 use crate::units::Reference;
 
@@ -29,6 +30,7 @@ use crate::units::Reference;
 const WEIGHT: u32 = 3;
 
 /// A handle to register: what an entry of the table holds.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The object that owns the handle.
@@ -58,6 +60,8 @@ pub struct WrapTable {
     capacity: u32,
     limit: u32,
     pending: u32,
+    /// Entries that the last collection left.
+    kept: u32,
     external_bytes: u64,
     registered: u64,
     drained: u64,
@@ -78,6 +82,7 @@ impl WrapTable {
             capacity,
             limit,
             pending: 0,
+            kept: 0,
             external_bytes: 0,
             registered: 0,
             drained: 0,
@@ -142,13 +147,12 @@ impl WrapTable {
         self.length().saturating_add(count) <= self.capacity
     }
 
-    /// After a collection: doubles the table, within the limit, where most entries
-    /// are live. Otherwise each few registrations would need a collection. Where
-    /// memory refuses, the table stays as it is.
-    pub fn relieve<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        if self.length() > self.capacity / 2 {
-            self.grow(supply, 0);
-        }
+    /// Whether `count` more entries fit, after growth if most entries were live at the last
+    /// collection: otherwise each few registrations would need another. The table grows
+    /// within its limit, and by what memory gives.
+    pub fn has_room_after_growth<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
+        let may_grow = self.capacity < self.limit && self.kept > self.capacity / 2;
+        self.has_room(count) || may_grow && self.grow(supply, self.length().saturating_add(count))
     }
 
     /// Makes sure that `count` more can be registered, growing within the limit.
@@ -172,14 +176,20 @@ impl WrapTable {
         Ok(())
     }
 
-    /// Doubles the capacity, or brings it to `least`, within the limit.
+    /// Brings the capacity to `least` or more within the limit: to twice what it is, or to as
+    /// much of that as memory gives, in steps down to a thirty-second. Whether it has `least`.
     fn grow<M: Memory>(&mut self, supply: &mut Supply<M>, least: u32) -> bool {
-        let capacity = (self.capacity * 2).max(least).min(self.limit);
-        let grown = self.entries.reserve(supply, capacity + self.pending);
-        if grown {
-            self.capacity = capacity;
+        if least > self.limit {
+            return false;
         }
-        grown
+        (0..=region::LEAST_GROWTH_SHIFT).any(|shift| {
+            let capacity = (self.capacity + (self.capacity >> shift)).min(self.limit);
+            let grown = capacity >= least && self.entries.reserve(supply, capacity + self.pending);
+            if grown {
+                self.capacity = capacity;
+            }
+            grown
+        })
     }
 
     /// Whether one more entry fits as things are: the common case of `register`.
@@ -240,18 +250,21 @@ impl WrapTable {
         self.entries.find(&supply.memory, wrapper)
     }
 
-    /// Releases the handle of a wrapper now. Whether it had one.
-    pub fn dispose<M: Memory>(&mut self, supply: &mut Supply<M>, wrapper: Reference) -> bool {
-        let Some(position) = self.find(supply, wrapper) else {
-            return false;
-        };
+    /// Releases the handle of a wrapper now, and tells its weight; none where there is no
+    /// entry.
+    pub fn dispose<M: Memory>(
+        &mut self,
+        supply: &mut Supply<M>,
+        wrapper: Reference,
+    ) -> Option<u32> {
+        let position = self.find(supply, wrapper)?;
         self.note_peaks();
         let memory = &mut supply.memory;
         let entry = self.entries.record(memory, position);
         self.entries.swap_remove(memory, position);
         self.external_bytes -= u64::from(entry[3]);
         self.pending += 1;
-        true
+        Some(entry[3])
     }
 
     /// Releases the entries whose wrapper is not live, and compacts the others
@@ -272,7 +285,8 @@ impl WrapTable {
             live
         });
         self.external_bytes = external_bytes;
-        self.pending += before - self.entries.length();
+        self.kept = self.entries.length();
+        self.pending += before - self.kept;
     }
 
     /// Takes as many released handles out as there is place for, and gives their number.

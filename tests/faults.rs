@@ -165,33 +165,3 @@ fn what_needs_a_table_to_grow_collects_before_it_gives_up() {
     assert!(heap.statistics().collections >= 1);
     assert_eq!(heap.verify(), None);
 }
-
-#[test]
-fn an_iterator_that_changes_its_mind_does_no_harm() {
-    use std::cell::Cell;
-    use tether_gc::memory::Memory;
-
-    /// The first pass gives a good store, later ones a bad one.
-    #[derive(Clone)]
-    struct Fickle<'a> {
-        passes: &'a Cell<u32>,
-        left: u32,
-        good: u32,
-    }
-    impl Iterator for Fickle<'_> {
-        type Item = (u32, u32, u32);
-        fn next(&mut self) -> Option<Self::Item> {
-            self.left = self.left.checked_sub(1)?;
-            let pass = self.passes.replace(self.passes.get() + 1);
-            Some(if pass == 0 { (self.good, 0, 0) } else { (0x1_0000, 0, 0xdead_beef) })
-        }
-    }
-
-    let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
-    let good = heap.allocate(layout::LEAF, 8).unwrap();
-    let before = heap.memory().load_u32(0x1_0000);
-    let passes = Cell::new(0);
-    let result = heap.write_many(Fickle { passes: &passes, left: 1, good });
-    assert_eq!(result, Err(Error::InvalidRef { reference: 0x1_0000 }));
-    assert_eq!(heap.memory().load_u32(0x1_0000), before);
-}

@@ -5,8 +5,8 @@ mod common;
 use common::{array, at_size, heap, node};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{
-    BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, Sizing, WordBuffer, Words,
-    layout,
+    BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, Sizing, Store, WordBuffer,
+    Words, layout,
 };
 
 /// Words of objects that are read: no more room than is asked for.
@@ -75,8 +75,9 @@ fn what_is_no_object_is_refused_and_nothing_happens() {
             let stopped = BuildError { at: 0, reason: refused };
             assert_eq!(heap.build(&[2, reference]), Err(stopped), "build, {what}");
         }
-        let many = [(holder, 1, 7), (reference, 0, 0)];
-        assert_eq!(heap.write_many(many.into_iter()), Err(refused), "write_many, {what}");
+        let store = |object, index, value| Store { object, index, value };
+        let many = [store(holder, 1, 7), store(reference, 0, 0)];
+        assert_eq!(heap.write_many(&many), Err(refused), "write_many, {what}");
     }
     assert_eq!(heap.get(holder, 0), Ok(0));
     assert_eq!(heap.get(holder, 1), Ok(5), "write_many writes all or none");

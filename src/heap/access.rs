@@ -4,7 +4,7 @@
 //! large-object table) before anything is read or written. An operation that
 //! writes several words checks all of them first.
 
-use super::Heap;
+use super::{Heap, InFlight};
 use crate::error::Error;
 use crate::layout::{self, LayoutId};
 use crate::memory::Memory;
@@ -19,6 +19,18 @@ pub(super) enum Object {
     InBlock { start: u32 },
     /// A large object; its position in the table.
     Large { position: u32 },
+}
+
+/// A word to be written into an object.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The object.
+    pub object: Reference,
+    /// Which of its words, counted from its start.
+    pub index: u32,
+    /// The word; in a reference slot null or a live object.
+    pub value: u32,
 }
 
 /// Words that come out of a heap, in room that grows while they do.
@@ -187,19 +199,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(())
     }
 
-    /// Writes one word each into many objects, `(object, index, value)`: all of
-    /// them or, at an error, none.
-    pub fn write_many(
-        &mut self,
-        stores: impl Iterator<Item = (Reference, u32, u32)> + Clone,
-    ) -> Result<(), Error> {
+    /// Writes one word each into many objects: all of them or, at an error, none.
+    pub fn write_many(&mut self, stores: &[Store]) -> Result<(), Error> {
         self.check_open()?;
-        for (object, index, value) in stores.clone() {
+        for &Store { object, index, value } in stores {
             let found = self.check_words(object, index, 1)?.0;
             self.check_store(found, object, index, value)?;
         }
-        // Each is checked again: an iterator may give something else the second time.
-        stores.into_iter().try_for_each(|(object, index, value)| self.set(object, index, value))
+        for store in stores {
+            self.supply.memory.store_u32(store.object + store.index * WORD_BYTES, store.value);
+        }
+        Ok(())
     }
 
     /// Allocates an object and writes its first words. The references among them
@@ -226,8 +236,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                 }
             }
         }
-        let in_flight = |visit: &mut dyn FnMut(u32)| words.iter().for_each(|&word| visit(word));
-        let object = self.place(&new, &in_flight)?;
+        let object = self.place(&new, InFlight::Words(words))?;
         self.put_words(object, words);
         Ok(object)
     }

@@ -157,6 +157,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
         self.stress(in_flight);
         let needed_bytes = new.size_bytes;
+        if !self.supply.is_within_limit(needed_bytes) {
+            // No collection makes room for more than there may be.
+            return Err(Error::OutOfMemory { needed_bytes });
+        }
         let room_bytes = new.size_bytes + (new.alignment() - GRANULE_BYTES);
         let placed = if room_bytes <= LARGEST_BLOCK_OBJECT_BYTES {
             self.place_in_block(new, room_bytes, in_flight)
@@ -270,7 +274,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ///
     /// Not before half of what may be added was allocated: where free memory is
     /// in holes that are too small for what is asked for, it would be collected again
-    /// and again for little.
+    /// and again for little. And not before as much was allocated as the sweep reads: a
+    /// heap that was once large has many blocks to sweep, however little lives.
     fn is_collection_due_for(&self, more_bytes: u32) -> bool {
         let more = u64::from(more_bytes);
         let heap = self.blocks.payload_bytes() + self.large.bytes() + more;
@@ -278,7 +283,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         // Less than the address space has.
         let budget = self.options.sizing.budget_bytes(live as u32, self.root_bytes);
         let allocated = self.allocated_bytes() + more - self.allocated_before;
-        heap > live + budget && allocated >= budget / 2
+        heap > live + budget && allocated >= (budget / 2).max(self.blocks.metadata_bytes())
     }
 
     /// Bytes given to objects, ever.

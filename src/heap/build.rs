@@ -234,7 +234,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         for index in 0..words {
             let value = if shape.is_reference(index) {
                 root += 1;
-                self.roots.word(memory, root - 1)
+                self.roots.root(memory, root - 1)
             } else {
                 scalars.next().copied().unwrap_or(0)
             };

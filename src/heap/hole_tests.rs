@@ -5,6 +5,7 @@ use std::vec::Vec;
 use super::*;
 use crate::layout::LEAF;
 use crate::memory::model::ModelMemory;
+use crate::units::Reference;
 use crate::units::{LARGEST_BLOCK_OBJECT_BYTES, PAYLOAD_BYTES};
 
 /// The smallest size of each chain.

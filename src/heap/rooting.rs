@@ -1,12 +1,12 @@
 //! The heap's roots as its users see them: the shadow stack, scopes and pins,
 //! with every reference checked before it becomes a root.
 
-use super::Heap;
-#[cfg(feature = "interior-pointers")]
-use super::NOTHING;
+use super::{Heap, InFlight};
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::observer::{Cause, Observer};
+#[cfg(feature = "interior-pointers")]
+use crate::ranges::Ranges;
 use crate::units::Reference;
 
 impl<M: Memory, O: Observer> Heap<M, O> {
@@ -107,7 +107,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if let Ok(count) = self.pins.pin(&mut self.supply, object) {
             return Ok(count);
         }
-        self.collect_keeping(Cause::Space, &|visit| visit(object));
+        self.collect_keeping(Cause::Space, InFlight::Words(&[object]));
         self.pins.pin(&mut self.supply, object)
     }
 
@@ -120,20 +120,21 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Scans memory from `begin` to `end` for roots, at every collection: each
     /// aligned word that points to an object, or into one, keeps it. 0 for `begin`
-    /// is the stack pointer. Adding a range again changes its end.
+    /// is the stack pointer. Adding a range with the same beginning changes its end.
     ///
-    /// May collect, where memory is short. Errors: `OutOfMemory`, `OutOfBounds`
-    /// where the range ends before it begins, or not in memory.
+    /// May collect, where memory is short, and keeps what the range names. Errors:
+    /// `OutOfMemory`, `OutOfBounds` where the range ends before it begins, or not in memory.
     #[cfg(feature = "interior-pointers")]
     pub fn add_roots(&mut self, begin: u32, end: u32) -> Result<(), Error> {
         self.check_open()?;
-        if end < begin || u64::from(end) > self.supply.memory.size_bytes() {
+        if end < begin || begin == u32::MAX || u64::from(end) > self.supply.memory.size_bytes() {
             return Err(Error::OutOfBounds { size_bytes: end });
         }
         if self.ranges.add(&mut self.supply, begin, end).is_ok() {
             return Ok(());
         }
-        self.collect_keeping(Cause::Space, NOTHING);
+        let (from, to) = Ranges::bounds(&self.supply.memory, begin, end);
+        self.collect_keeping(Cause::Space, InFlight::Range(from, to));
         self.ranges.add(&mut self.supply, begin, end)
     }
 

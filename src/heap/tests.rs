@@ -6,6 +6,7 @@ use crate::config::Sizing;
 use crate::layout::{LEAF, Words};
 use crate::memory::model::ModelMemory;
 use crate::metadata::{self, END, LAST_REFERENCES, REFERENCE_0, START, TRACED};
+use crate::units::Reference;
 use crate::units::{BLOCK_BYTES, PAYLOAD_BYTES};
 use crate::verify::Invariant;
 use std::vec::Vec;
@@ -337,7 +338,7 @@ fn the_verifier_sees_an_object_without_an_end() {
 #[test]
 fn the_verifier_sees_a_reference_to_no_object() {
     let (mut heap, objects) = busy_heap();
-    heap.supply.memory.store_u32(objects[9], objects[8] + 4);
+    heap.supply.memory.store_u32(objects[9], objects[8] & !0xffff | 8);
     assert_eq!(broken(&heap), Some(Invariant::References));
     let (mut heap, objects) = busy_heap();
     let large = objects[LARGE];
@@ -446,9 +447,8 @@ fn the_verifier_sees_what_stands_behind_a_reference_to_no_object() {
 #[test]
 fn the_verifier_sees_a_root_that_is_no_object() {
     let (mut heap, objects) = busy_heap();
-    heap.roots.set(&mut heap.supply.memory, 0, objects[0] + 8).unwrap();
-    // The object behind it is one, so go between.
-    heap.roots.set(&mut heap.supply.memory, 1, objects[0] + 4).unwrap();
+    // A granule of metadata is no object.
+    heap.roots.set(&mut heap.supply.memory, 1, objects[0] & !0xffff | 12).unwrap();
     assert_eq!(broken(&heap), Some(Invariant::Roots));
 }
 
@@ -477,7 +477,7 @@ fn one_layout_more_than_there_can_be_is_refused() {
         let layout = heap.define_layout(describe(number), Words::NONE);
         assert_eq!(layout, Ok(FIRST_DEFINED + number));
     }
-    let refused = Err(Error::OutOfMemory { needed_bytes: (MOST_LAYOUTS + 1) * 32 });
+    let refused = Err(Error::InvalidLayout { layout: FIRST_DEFINED + MOST_LAYOUTS });
     assert_eq!(heap.define_layout(describe(MOST_LAYOUTS), Words::NONE), refused);
     let last = heap.define_layout(describe(MOST_LAYOUTS - 1), Words::NONE).unwrap();
     let object = heap.allocate(last, 0).unwrap();

@@ -63,24 +63,19 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Registers many: all of them or, at an error, none. Keeps the wrappers alive
     /// meanwhile. May collect. Errors: as [`register`](Self::register).
-    pub fn register_many(
-        &mut self,
-        registrations: impl Iterator<Item = Registration> + Clone,
-    ) -> Result<(), Error> {
+    pub fn register_many(&mut self, registrations: &[Registration]) -> Result<(), Error> {
         self.check_open()?;
-        let count = self.mark_as_wrappers(registrations.clone())?;
+        let count = self.mark_as_wrappers(registrations)?;
         // The wrapper bits are set already, to find doubles; entries follow at once
         // or the bits go again. A collection looks at entries, not at bits.
-        let weight = registrations.clone().map(|entry| u64::from(entry.weight_bytes)).sum();
-        let in_flight = |visit: &mut dyn FnMut(Reference)| {
-            registrations.clone().for_each(|entry| visit(entry.wrapper));
-        };
+        let weight = registrations.iter().map(|entry| u64::from(entry.weight_bytes)).sum();
+        let in_flight = InFlight::Wrappers(registrations);
         #[cfg(feature = "stress")]
         self.stressed.set_bits_ahead(true);
-        let room = self.make_room_keeping(count, weight, &in_flight);
+        let room = self.make_room_keeping(count, weight, in_flight);
         #[cfg(feature = "stress")]
         self.stressed.set_bits_ahead(false);
-        for registration in registrations.take(count as usize) {
+        for &registration in registrations {
             self.set_wrapper_bit(registration.wrapper, false);
             if room.is_ok() {
                 self.add_entry(registration);
@@ -139,22 +134,35 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let count = u32::try_from(handles.len()).unwrap_or(u32::MAX);
         let weight = u64::from(count) * u64::from(weight_bytes);
         self.make_room_keeping(count, weight, NOTHING)?;
+        let scoped = self.roots.scoped();
+        if let Err(error) = self.make_wrappers(kind, handles, into) {
+            // The scope roots none of them, or what was made would fill it.
+            self.roots.unroot_scoped(scoped);
+            return Err(error);
+        }
+        for (&wrapper, &handle) in into.iter().zip(handles) {
+            self.add_entry(Registration { wrapper, kind, handle, weight_bytes });
+        }
+        Ok(())
+    }
+
+    /// Makes the objects of `wrap_many`, and room for their entries.
+    fn make_wrappers(
+        &mut self,
+        kind: u32,
+        handles: &[u32],
+        into: &mut [Reference],
+    ) -> Result<(), Error> {
         for (index, &handle) in handles.iter().enumerate() {
             // A collection in here keeps the wrappers made so far.
-            let made = &into[..index];
-            let in_flight =
-                |visit: &mut dyn FnMut(Reference)| made.iter().for_each(|&wrapper| visit(wrapper));
-            let wrapper = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, &in_flight)?;
+            let made = InFlight::Words(&into[..index]);
+            let wrapper = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, made)?;
             self.put_words(wrapper, &[kind, handle]);
             into[index] = wrapper;
         }
         // Room was made, and collections since can only have left more of it,
         // unless what they released took the memory: then look once more.
-        self.make_room(count)?;
-        for (&wrapper, &handle) in into.iter().zip(handles) {
-            self.add_entry(Registration { wrapper, kind, handle, weight_bytes });
-        }
-        Ok(())
+        self.make_room(handles.len() as u32)
     }
 
     /// Whether a handle of this weight can be wrapped without a collection or growth.
@@ -162,7 +170,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub(crate) fn is_ready_to_wrap(&self, weight_bytes: u32) -> bool {
         self.options.stress == 0
             && self.handles_left > 0
-            && u64::from(weight_bytes) <= self.weight_left
+            && i64::from(weight_bytes) <= self.weight_left
             && self.wrap_table.is_ready()
     }
 
@@ -187,7 +195,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Says what the resource of `wrapper` costs the host now, in bytes. What it
-    /// grew by counts as registered since the last collection.
+    /// grew by counts as registered since the last collection, and what it shrank by
+    /// does so no longer.
     ///
     /// Errors: `InvalidRef`, `NotRegistered`.
     pub fn set_weight(&mut self, wrapper: Reference, weight_bytes: u32) -> Result<(), Error> {
@@ -197,8 +206,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             .wrap_table
             .set_weight(&mut self.supply, wrapper, weight_bytes)
             .ok_or(Error::NotRegistered { reference: wrapper })?;
-        let growth = u64::from(weight_bytes.saturating_sub(before));
-        self.weight_left = self.weight_left.saturating_sub(growth);
+        self.take_back_weight(i64::from(before) - i64::from(weight_bytes));
         Ok(())
     }
 
@@ -208,11 +216,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn dispose(&mut self, wrapper: Reference) -> Result<(), Error> {
         self.check_open()?;
         self.find(wrapper)?;
-        if !self.wrap_table.dispose(&mut self.supply, wrapper) {
-            return Err(Error::NotRegistered { reference: wrapper });
-        }
+        let weight_bytes = self
+            .wrap_table
+            .dispose(&mut self.supply, wrapper)
+            .ok_or(Error::NotRegistered { reference: wrapper })?;
         self.set_wrapper_bit(wrapper, false);
+        self.handles_left = (self.handles_left + 1).min(self.handles_quota);
+        self.take_back_weight(i64::from(weight_bytes));
         Ok(())
+    }
+
+    /// Weight that is no longer in the table starts no collection: at most as much may come
+    /// as after the last one.
+    fn take_back_weight(&mut self, weight_bytes: i64) {
+        self.weight_left = (self.weight_left + weight_bytes).min(self.weight_quota);
     }
 
     /// Takes one released handle out: drop the host's resource with it. Each is
@@ -262,9 +279,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                 return true;
             }
         }
-        !self.wrap_table.has_room(count)
+        !self.wrap_table.has_room_after_growth(&mut self.supply, count)
             || count > self.handles_left
-            || weight_bytes > self.weight_left
+            // A sum of fewer than 2^29 weights.
+            || weight_bytes as i64 > self.weight_left
     }
 
     #[cold]
@@ -322,27 +340,23 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let registration = Registration { wrapper, kind, handle, weight_bytes };
         self.wrap_table.push(&mut self.supply.memory, registration);
         self.handles_left = self.handles_left.saturating_sub(1);
-        self.weight_left = self.weight_left.saturating_sub(u64::from(weight_bytes));
+        self.weight_left -= i64::from(weight_bytes);
     }
 
     /// Sets the wrapper bits of all, or of none where one has it already. Gives
     /// their number.
-    fn mark_as_wrappers(
-        &mut self,
-        registrations: impl Iterator<Item = Registration> + Clone,
-    ) -> Result<u32, Error> {
-        let mut count = 0;
-        for registration in registrations.clone() {
+    fn mark_as_wrappers(&mut self, registrations: &[Registration]) -> Result<u32, Error> {
+        for (index, registration) in registrations.iter().enumerate() {
             if let Err(error) = self.check_unregistered(registration.wrapper) {
-                for marked in registrations.take(count as usize) {
+                for marked in &registrations[..index] {
                     self.set_wrapper_bit(marked.wrapper, false);
                 }
                 return Err(error);
             }
             self.set_wrapper_bit(registration.wrapper, true);
-            count += 1;
         }
-        Ok(count)
+        // Each is an object of its own, so that there are fewer than 2^29.
+        Ok(registrations.len() as u32)
     }
 
     #[inline]

@@ -28,6 +28,11 @@ impl<M: Memory> Supply<M> {
         self.limit_bytes = limit_bytes;
     }
 
+    /// Whether so many bytes are within the limit, if nothing else is taken.
+    pub fn is_within_limit(&self, size_bytes: u32) -> bool {
+        u64::from(size_bytes) <= self.limit_bytes
+    }
+
     /// Bytes taken now.
     pub fn taken_bytes(&self) -> u64 {
         self.taken_bytes

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tether_gc::memory::Memory;
 use tether_gc::memory::model::ModelMemory;
-use tether_gc::{Error, Options, Sizing};
+use tether_gc::{Error, Options, Sizing, Store};
 
 use crate::choices::Choices;
 use crate::model::{Counts, Limits, Model};
@@ -150,7 +150,7 @@ pub fn forge(seed: u64, steps: u32, references: u64) -> u64 {
             1 => heap.set(reference, 0, 1),
             2 => heap.size_of(reference).map(drop),
             3 => heap.write_bytes(reference, 0, &[1]),
-            4 => heap.write_many([(reference, 0, 1)].into_iter()),
+            4 => heap.write_many(&[Store { object: reference, index: 0, value: 1 }]),
             5 => heap.register(reference, 1, 2, 3),
             6 => heap.pin(reference).map(drop),
             7 => heap.unpin(reference).map(drop),

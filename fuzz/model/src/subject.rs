@@ -6,7 +6,8 @@ use std::ops::Range;
 use tether_gc::memory::Memory;
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{
-    BuildError, Collection, Error, Handle, Heap, Observer, Options, Registration, WordBuffer, Words,
+    BuildError, Collection, Error, Handle, Heap, Observer, Options, Registration, Store,
+    WordBuffer, Words,
 };
 
 use crate::call::{Answer, Code, Failure, Name};
@@ -294,8 +295,11 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
             words.0
         }
         (Name::WriteMany, stores) => {
-            let stores = stores.chunks_exact(3).map(|store| (store[0], store[1], store[2]));
-            nothing(heap.write_many(stores)?)
+            let stores: Vec<Store> = stores
+                .chunks_exact(3)
+                .map(|store| Store { object: store[0], index: store[1], value: store[2] })
+                .collect();
+            nothing(heap.write_many(&stores)?)
         }
         (Name::Collect, []) => nothing(heap.collect()?),
         (Name::Push, &[object]) => nothing(heap.push(object)?),
@@ -320,13 +324,16 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
             nothing(heap.register(wrapper, kind, handle, weight)?)
         }
         (Name::RegisterMany, entries) => {
-            let registrations = entries.chunks_exact(4).map(|entry| Registration {
-                wrapper: entry[0],
-                kind: entry[1],
-                handle: entry[2],
-                weight_bytes: entry[3],
-            });
-            nothing(heap.register_many(registrations)?)
+            let registrations: Vec<Registration> = entries
+                .chunks_exact(4)
+                .map(|entry| Registration {
+                    wrapper: entry[0],
+                    kind: entry[1],
+                    handle: entry[2],
+                    weight_bytes: entry[3],
+                })
+                .collect();
+            nothing(heap.register_many(&registrations)?)
         }
         (Name::Wrap, &[kind, handle, weight]) => one(heap.wrap(kind, handle, weight)?),
         (Name::WrapMany, [kind, weight, handles @ ..]) => {

@@ -104,7 +104,9 @@ unsafe impl Plain for u32 {}
 // SAFETY: two integers.
 unsafe impl Plain for crate::wrap_table::Handle {}
 // SAFETY: integers.
-unsafe impl<const N: usize> Plain for [u32; N] {}
+unsafe impl Plain for crate::heap::Store {}
+// SAFETY: integers.
+unsafe impl Plain for crate::wrap_table::Registration {}
 
 /// A list that came in. Its memory goes back at the end.
 pub struct Incoming<T> {

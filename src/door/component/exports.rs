@@ -11,6 +11,7 @@ use super::{ComponentHeap, DOOR, configure, idle_heap, watch, with_heap};
 use crate::door::operation::{Operation, perform};
 use crate::door::words::OptionWords;
 use crate::error::Error;
+use crate::heap::Store;
 use crate::layout::Words;
 use crate::wrap_table::{Handle, Registration};
 
@@ -158,13 +159,11 @@ extern "C" fn heap_read_objects(objects: *mut u32, count: usize, max_words: u32)
     }))
 }
 
-/// `store`: object, index, value.
 #[unsafe(export_name = "tether:gc/heap@0.1.0#write-many")]
-extern "C" fn heap_write_many(stores: *mut [u32; 3], count: usize) -> Address {
+extern "C" fn heap_write_many(stores: *mut Store, count: usize) -> Address {
     // SAFETY: the list that was passed.
     let stores = unsafe { list(stores, count) };
-    let stores = stores.iter().map(|&[object, index, value]| (object, index, value));
-    done(with_heap(|heap| heap.write_many(stores)))
+    done(with_heap(|heap| heap.write_many(&stores)))
 }
 
 #[unsafe(export_name = "tether:gc/heap@0.1.0#collect")]
@@ -249,15 +248,11 @@ extern "C" fn wrappers_register(
     run(Operation::Register, wrapper, kind, handle, weight_bytes)
 }
 
-/// `registration`: wrapper, kind, handle, weight.
 #[unsafe(export_name = "tether:gc/wrappers@0.1.0#register-many")]
-extern "C" fn wrappers_register_many(registrations: *mut [u32; 4], count: usize) -> Address {
+extern "C" fn wrappers_register_many(registrations: *mut Registration, count: usize) -> Address {
     // SAFETY: the list that was passed.
     let registrations = unsafe { list(registrations, count) };
-    let registrations = registrations.iter().map(|&[wrapper, kind, handle, weight_bytes]| {
-        Registration { wrapper, kind, handle, weight_bytes }
-    });
-    done(with_heap(|heap| heap.register_many(registrations)))
+    done(with_heap(|heap| heap.register_many(&registrations)))
 }
 
 #[unsafe(export_name = "tether:gc/wrappers@0.1.0#wrap")]
