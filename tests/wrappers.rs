@@ -483,7 +483,7 @@ fn a_handle_that_is_disposed_of_brings_no_collection() {
     let mut heap = heap(Options::DEFAULT);
     let wrapper = heap.allocate(LEAF, 8).unwrap();
     heap.push(wrapper).unwrap();
-    for handle in 0..20_000 {
+    for handle in 0..at_size(20_000, 50) {
         heap.register(wrapper, 1, handle, 1 << 20).unwrap();
         assert_eq!(heap.set_weight(wrapper, 2 << 20), Ok(()));
         assert_eq!(heap.set_weight(wrapper, 1 << 20), Ok(()));
