@@ -165,27 +165,36 @@ impl Blocks {
         if self.chains_mask != 0 && self.claim_aside(memory, size_bytes) {
             return true;
         }
+        while let Some((from, to)) = self.sweep_on(memory, live) {
+            if to - from >= size_bytes {
+                self.claim(from, to);
+                return true;
+            }
+            self.set_aside(memory, from, to);
+        }
+        false
+    }
+
+    /// Sweeps up to the end of the next hole, and gives that: from and to.
+    #[inline(always)]
+    fn sweep_on<M: Memory>(&mut self, memory: &mut M, live: u8) -> Option<(u32, u32)> {
         while self.sweep_index < self.count {
             let block = self.block(memory, self.sweep_index);
             if self.sweep_at == 0 {
                 self.sweep_at = metadata::first_metadata(block);
             }
-            while let Some((from, to)) = self.sweep_hole(memory, block, live) {
+            if let Some((from, to)) = self.sweep_hole(memory, block, live) {
                 self.sweep_at = to;
                 let bytes = (to - from) * GRANULE_BYTES;
                 self.free_bytes += u64::from(bytes);
                 let address = metadata::granule_of(from);
                 // A block's last granule never ends at 2^32: that page is not taken.
-                if bytes >= size_bytes {
-                    self.claim(address, address + bytes);
-                    return true;
-                }
-                self.set_aside(memory, address, address + bytes);
+                return Some((address, address + bytes));
             }
             self.sweep_index += 1;
             self.sweep_at = 0;
         }
-        false
+        None
     }
 
     /// Allocates in a block of its own, from now on. Only when every block is swept.
@@ -216,17 +225,8 @@ impl Blocks {
         #[cfg(feature = "stress")]
         self.end_quarantine();
         self.retire();
-        // The holes are found again by the sweep after the mark: none is written into.
-        while self.sweep_index < self.count {
-            let block = self.block(memory, self.sweep_index);
-            let mut at = self.sweep_at.max(metadata::first_metadata(block));
-            while let Some((from, to)) = sweep_hole(memory, block, at, live) {
-                self.free_bytes += u64::from((to - from) * GRANULE_BYTES);
-                at = to;
-            }
-            self.sweep_index += 1;
-            self.sweep_at = 0;
-        }
+        // The sweep after the mark finds the holes again: nothing is written into them.
+        while self.sweep_on(memory, live).is_some() {}
     }
 
     /// Begins a lazy sweep: blocks in which nothing was marked go back as pages.

@@ -73,17 +73,11 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     closed: bool,
     collections: u32,
     collections_for_handles: u32,
-    /// Handles and weight that may be registered before the next collection: as much
-    /// as was live after the last one, and as the options' floors.
-    ///
-    /// Both stay within what they were after it, less what the table has more since: so
-    /// what is disposed of is taken back from the pressure that it brought, and the bound on
-    /// dead handles holds.
-    handles_left: u32,
-    weight_left: i64,
-    /// What both were after the last collection.
-    handles_quota: u32,
-    weight_quota: i64,
+    /// The most handles, and the most weight, that the wrap table may have before the next
+    /// collection: twice what was live after the last one, or that and the options' floors.
+    /// What is disposed of leaves the table, and so presses no longer.
+    most_handles: u32,
+    most_weight_bytes: u64,
     /// At the last collection: what it looked at besides objects, and what had been
     /// allocated.
     root_bytes: u64,
@@ -148,10 +142,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             closed: false,
             collections: 0,
             collections_for_handles: 0,
-            handles_left: 0,
-            weight_left: 0,
-            handles_quota: 0,
-            weight_quota: 0,
+            most_handles: 0,
+            most_weight_bytes: 0,
             root_bytes: 0,
             allocated_before: 0,
             stress_left: 0,
@@ -166,9 +158,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.supply.set_limit(options.heap_limit_bytes);
         self.roots = roots;
         self.wrap_table = WrapTable::new(options.wrap_capacity, options.wrap_limit);
-        self.set_quotas(options.handle_floor, i64::from(options.weight_floor_bytes));
         self.stress_left = options.stress;
         self.options = options;
+        self.limit_pressure();
         let taken = self.roots.take_memory(&mut self.supply)
             && self.wrap_table.take_memory(&mut self.supply)
             && self.mark_stack.take_memory(&mut self.supply);
@@ -381,17 +373,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if cause == Cause::Handles {
             self.collections_for_handles = self.collections_for_handles.saturating_add(1);
         }
-        let weight_floor = u64::from(self.options.weight_floor_bytes);
-        self.set_quotas(
-            self.wrap_table.length().max(self.options.handle_floor),
-            // Fewer than 2^27 entries of less than 2^32 bytes each.
-            self.wrap_table.external_bytes().max(weight_floor) as i64,
-        );
+        self.limit_pressure();
         self.stress_left = self.options.stress;
     }
 
-    fn set_quotas(&mut self, handles: u32, weight_bytes: i64) {
-        (self.handles_left, self.handles_quota) = (handles, handles);
-        (self.weight_left, self.weight_quota) = (weight_bytes, weight_bytes);
+    /// Says how much the wrap table may have before the next collection, by what it has now.
+    fn limit_pressure(&mut self) {
+        let (handles, weight_bytes) = (self.wrap_table.length(), self.wrap_table.external_bytes());
+        let weight_floor = u64::from(self.options.weight_floor_bytes);
+        self.most_handles = handles.saturating_add(handles.max(self.options.handle_floor));
+        self.most_weight_bytes = weight_bytes + weight_bytes.max(weight_floor);
     }
 }

@@ -59,10 +59,8 @@ pub struct LargeObjects {
     /// Bytes in objects allocated since the last collection.
     claimed_bytes: u64,
     allocated_bytes: u64,
-    /// The lowest and highest address of any object, to refuse most words at once.
+    /// The lowest address of any object and the highest end, to refuse most words at once.
     lowest: u32,
-    highest: u32,
-    /// The highest end of any, to refuse most words that may point inside one.
     highest_end: u32,
 }
 
@@ -75,7 +73,6 @@ impl LargeObjects {
             claimed_bytes: 0,
             allocated_bytes: 0,
             lowest: u32::MAX,
-            highest: 0,
             highest_end: 0,
         }
     }
@@ -103,7 +100,6 @@ impl LargeObjects {
         self.table.push(&mut supply.memory, [address, size_bytes, layout, flags]);
         self.table.index_all(supply);
         self.lowest = self.lowest.min(address);
-        self.highest = self.highest.max(address);
         self.highest_end = self.highest_end.max(address + size_bytes);
         self.bytes += u64::from(range_bytes);
         self.claimed_bytes += u64::from(range_bytes);
@@ -111,10 +107,15 @@ impl LargeObjects {
         Some(address)
     }
 
+    #[inline]
+    fn may_contain(&self, address: u32) -> bool {
+        address >= self.lowest && address < self.highest_end
+    }
+
     /// The object that starts at an address.
     #[inline]
     pub fn find<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
-        if address < self.lowest || address > self.highest {
+        if !self.may_contain(address) {
             return None;
         }
         self.table.find(memory, address)
@@ -131,7 +132,7 @@ impl LargeObjects {
     /// allocated since.
     #[cfg(feature = "interior-pointers")]
     pub fn find_inside<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
-        if address < self.lowest || address >= self.highest_end {
+        if !self.may_contain(address) {
             return None;
         }
         let position = self.table.last_up_to(memory, address)?;
@@ -225,12 +226,11 @@ impl LargeObjects {
         give: &mut dyn FnMut(&mut Supply<M>, u32, u32),
     ) {
         let before = self.table.length();
-        let (mut lowest, mut highest, mut highest_end, mut bytes) = (u32::MAX, 0, 0, 0);
+        let (mut lowest, mut highest_end, mut bytes) = (u32::MAX, 0, 0);
         self.table.partition(&mut supply.memory, |_, record| {
             let kept = record[FLAGS as usize] as u8 & live != 0;
             if kept {
                 lowest = lowest.min(record[0]);
-                highest = highest.max(record[0]);
                 highest_end = highest_end.max(record[0] + record[SIZE as usize]);
                 bytes += u64::from(range_of(record).1);
             }
@@ -244,8 +244,7 @@ impl LargeObjects {
             self.table.index_all(supply);
             supply.memory.settle();
         }
-        (self.lowest, self.highest, self.bytes) = (lowest, highest, bytes);
-        self.highest_end = highest_end;
+        (self.lowest, self.highest_end, self.bytes) = (lowest, highest_end, bytes);
         self.claimed_bytes = 0;
     }
 

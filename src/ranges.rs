@@ -12,8 +12,7 @@ use crate::memory::supply::Supply;
 use crate::table::{RECORD_BYTES, Table};
 use crate::units::WORD_BYTES;
 
-/// The key of the range that begins at the stack pointer. No other range begins there:
-/// its owner refuses it.
+/// The key of the range that begins at the stack pointer. No word begins there.
 const STACK: u32 = u32::MAX;
 
 /// All root ranges of a heap.
@@ -22,9 +21,13 @@ pub struct Ranges {
     table: Table,
 }
 
-/// The key of a range: its beginning, to the byte.
-fn key_of(begin: u32) -> u32 {
-    if begin == 0 { STACK } else { begin }
+/// The key of a range: its beginning, to the byte. None where no range begins.
+fn key_of(begin: u32) -> Option<u32> {
+    match begin {
+        0 => Some(STACK),
+        STACK => None,
+        _ => Some(begin),
+    }
 }
 
 impl Ranges {
@@ -41,7 +44,7 @@ impl Ranges {
         begin: u32,
         end: u32,
     ) -> Result<(), Error> {
-        let key = key_of(begin);
+        let key = key_of(begin).ok_or(Error::OutOfBounds { size_bytes: end })?;
         if let Some(position) = self.table.find(&supply.memory, key) {
             self.table.set_word(&mut supply.memory, position, 1, end);
             return Ok(());
@@ -57,7 +60,7 @@ impl Ranges {
 
     /// Removes a range. Whether it was there.
     pub fn remove<M: Memory>(&mut self, memory: &mut M, begin: u32) -> bool {
-        let position = self.table.find(memory, key_of(begin));
+        let position = key_of(begin).and_then(|key| self.table.find(memory, key));
         position.map(|position| self.table.swap_remove(memory, position)).is_some()
     }
 

@@ -8,7 +8,7 @@ use crate::memory::supply::Supply;
 
 /// A table that may not double grows by a part of what it has: the smallest is this power
 /// of two.
-pub const LEAST_GROWTH_SHIFT: u32 = 5;
+const LEAST_GROWTH_SHIFT: u32 = 5;
 
 /// A range of bytes, or none.
 #[derive(Clone, Copy, Debug, Default)]

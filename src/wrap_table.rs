@@ -22,7 +22,6 @@ mod tests;
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
-use crate::region;
 use crate::table::{RECORD_BYTES, Record, Table};
 use crate::units::Reference;
 
@@ -148,15 +147,13 @@ impl WrapTable {
     }
 
     /// Whether `count` more entries fit, after growth if most entries were live at the last
-    /// collection: otherwise each few registrations would need another. The table grows
-    /// within its limit, and by what memory gives.
+    /// collection: otherwise each few registrations would need another.
     pub fn has_room_after_growth<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
-        let may_grow = self.capacity < self.limit && self.kept > self.capacity / 2;
-        self.has_room(count) || may_grow && self.grow(supply, self.length().saturating_add(count))
+        self.has_room(count) || self.kept > self.capacity / 2 && self.reserve(supply, count).is_ok()
     }
 
-    /// Makes sure that `count` more can be registered, growing within the limit.
-    /// Does not collect.
+    /// Makes sure that `count` more can be registered, growing within the limit: to twice the
+    /// capacity, or by what memory gives. Does not collect.
     ///
     /// Errors: `WrapTableFull`, or `OutOfMemory` where growth is refused.
     pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> Result<(), Error> {
@@ -164,32 +161,15 @@ impl WrapTable {
         if live > self.limit {
             return Err(Error::WrapTableFull { capacity: self.capacity });
         }
-        if live > self.capacity && self.grow(supply, live) {
-            return Ok(());
-        }
         // At most `Options::MOST_ENTRIES`, and what waits, which is in memory.
         let all = live + self.pending;
         if !self.entries.reserve(supply, all) {
             return Err(Error::OutOfMemory { needed_bytes: all.saturating_mul(RECORD_BYTES) });
         }
-        self.capacity = self.capacity.max(live);
-        Ok(())
-    }
-
-    /// Brings the capacity to `least` or more within the limit: to twice what it is, or to as
-    /// much of that as memory gives, in steps down to a thirty-second. Whether it has `least`.
-    fn grow<M: Memory>(&mut self, supply: &mut Supply<M>, least: u32) -> bool {
-        if least > self.limit {
-            return false;
+        if live > self.capacity {
+            self.capacity = (self.entries.room() - self.pending).min(self.limit);
         }
-        (0..=region::LEAST_GROWTH_SHIFT).any(|shift| {
-            let capacity = (self.capacity + (self.capacity >> shift)).min(self.limit);
-            let grown = capacity >= least && self.entries.reserve(supply, capacity + self.pending);
-            if grown {
-                self.capacity = capacity;
-            }
-            grown
-        })
+        Ok(())
     }
 
     /// Whether one more entry fits as things are: the common case of `register`.
@@ -229,20 +209,21 @@ impl WrapTable {
         Some(handle_of(self.entries.record(&supply.memory, position)))
     }
 
-    /// Gives the entry of a wrapper another weight, and tells the one it had; none
-    /// where there is no entry.
+    /// Gives the entry of a wrapper another weight. Whether there is one.
     pub fn set_weight<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
         wrapper: Reference,
         weight_bytes: u32,
-    ) -> Option<u32> {
-        let position = self.find(supply, wrapper)?;
+    ) -> bool {
+        let Some(position) = self.find(supply, wrapper) else {
+            return false;
+        };
         let before = self.entries.word(&supply.memory, position, WEIGHT);
         self.entries.set_word(&mut supply.memory, position, WEIGHT, weight_bytes);
         self.external_bytes += u64::from(weight_bytes);
         self.external_bytes -= u64::from(before);
-        Some(before)
+        true
     }
 
     fn find<M: Memory>(&mut self, supply: &mut Supply<M>, wrapper: Reference) -> Option<u32> {
@@ -250,21 +231,18 @@ impl WrapTable {
         self.entries.find(&supply.memory, wrapper)
     }
 
-    /// Releases the handle of a wrapper now, and tells its weight; none where there is no
-    /// entry.
-    pub fn dispose<M: Memory>(
-        &mut self,
-        supply: &mut Supply<M>,
-        wrapper: Reference,
-    ) -> Option<u32> {
-        let position = self.find(supply, wrapper)?;
+    /// Releases the handle of a wrapper now. Whether it had one.
+    pub fn dispose<M: Memory>(&mut self, supply: &mut Supply<M>, wrapper: Reference) -> bool {
+        let Some(position) = self.find(supply, wrapper) else {
+            return false;
+        };
         self.note_peaks();
         let memory = &mut supply.memory;
         let entry = self.entries.record(memory, position);
         self.entries.swap_remove(memory, position);
         self.external_bytes -= u64::from(entry[3]);
         self.pending += 1;
-        Some(entry[3])
+        true
     }
 
     /// Releases the entries whose wrapper is not live, and compacts the others

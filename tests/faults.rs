@@ -165,3 +165,56 @@ fn what_needs_a_table_to_grow_collects_before_it_gives_up() {
     assert!(heap.statistics().collections >= 1);
     assert_eq!(heap.verify(), None);
 }
+
+/// Such a request was refused only after a full collection. No program of the model asked for
+/// more than its limit.
+#[test]
+fn what_no_collection_can_help_is_refused_without_one() {
+    let options = Options { heap_limit_bytes: 1 << 20, ..Options::DEFAULT };
+    let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+    for size_bytes in [(1 << 20) + 8, 300 << 20] {
+        let refused = Error::OutOfMemory { needed_bytes: size_bytes };
+        assert_eq!(heap.allocate(layout::LEAF, size_bytes), Err(refused));
+        assert_eq!(heap.create(layout::LEAF, size_bytes, &[]), Err(refused));
+    }
+    assert_eq!(heap.statistics().collections, 0);
+}
+
+/// Both grew by one record at a time, each with a full collection and a copy of the table,
+/// once memory did not let them double. The model's limits were smaller than such a table.
+#[test]
+#[cfg_attr(miri, ignore = "makes 300,000 objects")]
+fn a_table_that_may_not_double_grows_by_a_good_part() {
+    let options = Options { heap_limit_bytes: 15 << 20, wrap_limit: 1 << 22, ..Options::DEFAULT };
+    let list = |heap: &mut Heap<ModelMemory>| {
+        let cell = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
+        heap.push(0).unwrap();
+        cell
+    };
+    let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+    let cell = list(&mut heap);
+    let mut wrapped = 0;
+    while let Ok(wrapper) = heap.wrap(1, wrapped, 0) {
+        wrapped += 1;
+        let first = heap.root(0).unwrap();
+        heap.push(wrapper).unwrap();
+        let Ok(linked) = heap.create(cell, 0, &[wrapper, first]) else { break };
+        heap.pop().unwrap();
+        heap.set_root(0, linked).unwrap();
+    }
+    let collections = heap.statistics().collections;
+    assert!(wrapped > 200_000 && collections < 200, "{collections} for {wrapped} wrappers");
+    assert_eq!(heap.verify(), None);
+
+    let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+    let mut pinned = 0;
+    while let Ok(object) = heap.allocate(layout::LEAF, 8) {
+        if heap.pin(object).is_err() {
+            break;
+        }
+        pinned += 1;
+    }
+    let collections = heap.statistics().collections;
+    assert!(pinned > 200_000 && collections < 200, "{collections} for {pinned} pins");
+    assert_eq!(heap.verify(), None);
+}

@@ -172,5 +172,11 @@ fn a_range_that_begins_some_bytes_earlier_leaves_the_other_as_it_is() {
     heap.collect().unwrap();
     assert!(!heap.is_object(object));
     heap.remove_roots(words + 1).unwrap();
+    // Where no range can begin; that of the stack is not meant.
+    heap.add_roots(0, words + 16).unwrap();
+    let refused = Error::OutOfBounds { size_bytes: u32::MAX };
+    assert_eq!(heap.add_roots(u32::MAX, u32::MAX), Err(refused));
+    assert_eq!(heap.remove_roots(u32::MAX), Err(Error::NoSuchRoot { index: u32::MAX }));
+    heap.remove_roots(0).unwrap();
     assert_eq!(heap.remove_roots(words + 1), Err(Error::NoSuchRoot { index: words + 1 }));
 }

@@ -106,3 +106,28 @@ fn bytes_that_were_allocated_and_that_live_are_counted() {
     assert_eq!(heap.blocks.live_bytes(), live, "what the sweep found");
     assert_eq!(heap.blocks.allocated_bytes(), before.allocated_bytes + bytes);
 }
+
+/// It was collected for each 2 MiB, and each time all blocks were swept.
+#[test]
+#[cfg_attr(miri, ignore = "fills a heap")]
+fn a_heap_that_was_large_is_not_collected_for_each_few_objects() {
+    let options = Options { root_capacity: 100_000, ..Options::DEFAULT };
+    let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+    // 96 MiB, of which a granule in each 4 KiB stays: no hole has 8 KiB.
+    while heap.blocks.payload_bytes() < 96 << 20 {
+        for size_bytes in [8, 4_088] {
+            let object = heap.allocate(LEAF, size_bytes).unwrap();
+            heap.push(object).unwrap();
+        }
+    }
+    for index in (1..heap.depth()).step_by(2) {
+        heap.set_root(index, 0).unwrap();
+    }
+    heap.collect().unwrap();
+    let before = heap.statistics().collections;
+    for _ in 0..6_400 {
+        heap.allocate(LEAF, LARGEST_BLOCK_OBJECT_BYTES).unwrap();
+    }
+    let collections = heap.statistics().collections - before;
+    assert!(collections <= 5, "{collections} collections for 50 MiB");
+}

@@ -127,11 +127,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[cfg(feature = "interior-pointers")]
     pub fn add_roots(&mut self, begin: u32, end: u32) -> Result<(), Error> {
         self.check_open()?;
-        if end < begin || begin == u32::MAX || u64::from(end) > self.supply.memory.size_bytes() {
+        if end < begin || u64::from(end) > self.supply.memory.size_bytes() {
             return Err(Error::OutOfBounds { size_bytes: end });
         }
-        if self.ranges.add(&mut self.supply, begin, end).is_ok() {
-            return Ok(());
+        let added = self.ranges.add(&mut self.supply, begin, end);
+        if !matches!(added, Err(Error::OutOfMemory { .. })) {
+            return added;
         }
         let (from, to) = Ranges::bounds(&self.supply.memory, begin, end);
         self.collect_keeping(Cause::Space, InFlight::Range(from, to));

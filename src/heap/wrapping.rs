@@ -169,8 +169,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline]
     pub(crate) fn is_ready_to_wrap(&self, weight_bytes: u32) -> bool {
         self.options.stress == 0
-            && self.handles_left > 0
-            && i64::from(weight_bytes) <= self.weight_left
+            && !self.presses(1, u64::from(weight_bytes))
             && self.wrap_table.is_ready()
     }
 
@@ -195,18 +194,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Says what the resource of `wrapper` costs the host now, in bytes. What it
-    /// grew by counts as registered since the last collection, and what it shrank by
-    /// does so no longer.
+    /// grew by brings the next collection nearer, as if it were registered.
     ///
     /// Errors: `InvalidRef`, `NotRegistered`.
     pub fn set_weight(&mut self, wrapper: Reference, weight_bytes: u32) -> Result<(), Error> {
         self.check_open()?;
         self.find(wrapper)?;
-        let before = self
-            .wrap_table
-            .set_weight(&mut self.supply, wrapper, weight_bytes)
-            .ok_or(Error::NotRegistered { reference: wrapper })?;
-        self.take_back_weight(i64::from(before) - i64::from(weight_bytes));
+        if !self.wrap_table.set_weight(&mut self.supply, wrapper, weight_bytes) {
+            return Err(Error::NotRegistered { reference: wrapper });
+        }
         Ok(())
     }
 
@@ -216,20 +212,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn dispose(&mut self, wrapper: Reference) -> Result<(), Error> {
         self.check_open()?;
         self.find(wrapper)?;
-        let weight_bytes = self
-            .wrap_table
-            .dispose(&mut self.supply, wrapper)
-            .ok_or(Error::NotRegistered { reference: wrapper })?;
+        if !self.wrap_table.dispose(&mut self.supply, wrapper) {
+            return Err(Error::NotRegistered { reference: wrapper });
+        }
         self.set_wrapper_bit(wrapper, false);
-        self.handles_left = (self.handles_left + 1).min(self.handles_quota);
-        self.take_back_weight(i64::from(weight_bytes));
         Ok(())
-    }
-
-    /// Weight that is no longer in the table starts no collection: at most as much may come
-    /// as after the last one.
-    fn take_back_weight(&mut self, weight_bytes: i64) {
-        self.weight_left = (self.weight_left + weight_bytes).min(self.weight_quota);
     }
 
     /// Takes one released handle out: drop the host's resource with it. Each is
@@ -280,9 +267,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             }
         }
         !self.wrap_table.has_room_after_growth(&mut self.supply, count)
-            || count > self.handles_left
-            // A sum of fewer than 2^29 weights.
-            || weight_bytes as i64 > self.weight_left
+            || self.presses(count, weight_bytes)
+    }
+
+    /// Whether the table would have more handles, or more weight, than it may before the next
+    /// collection.
+    #[inline]
+    fn presses(&self, count: u32, weight_bytes: u64) -> bool {
+        self.wrap_table.length().saturating_add(count) > self.most_handles
+            || self.wrap_table.external_bytes() + weight_bytes > self.most_weight_bytes
     }
 
     #[cold]
@@ -339,8 +332,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     fn push_words(&mut self, wrapper: Reference, kind: u32, handle: u32, weight_bytes: u32) {
         let registration = Registration { wrapper, kind, handle, weight_bytes };
         self.wrap_table.push(&mut self.supply.memory, registration);
-        self.handles_left = self.handles_left.saturating_sub(1);
-        self.weight_left -= i64::from(weight_bytes);
     }
 
     /// Sets the wrapper bits of all, or of none where one has it already. Gives

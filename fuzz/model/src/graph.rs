@@ -101,12 +101,18 @@ impl Object {
     }
 }
 
+/// The address of what a word in a reference slot or on the shadow stack names: its lowest
+/// bits may be a tag.
+pub fn untagged(word: u32) -> u32 {
+    word & !(GRANULE_BYTES - 1)
+}
+
 /// Objects and roots.
 #[derive(Debug, Default)]
 pub struct Graph {
     /// Every object that the collector has, by its address.
     pub objects: BTreeMap<u32, Object>,
-    /// The shadow stack.
+    /// The words of the shadow stack, which compiled code may have tagged.
     pub roots: Vec<u32>,
     /// What each open scope roots.
     pub scopes: Vec<Vec<u32>>,
@@ -127,11 +133,9 @@ impl Graph {
 
     /// The object that a word in a conservative object keeps.
     fn kept_by_word(&self, word: u32) -> Option<u32> {
-        let (start, object) = self.containing(word)?;
+        let (start, _) = self.containing(word)?;
         let offset = word - start;
-        let keeps =
-            offset == 0 || self.interior_pointers || (offset < GRANULE_BYTES && !object.is_large());
-        keeps.then_some(start)
+        (offset < GRANULE_BYTES || self.interior_pointers).then_some(start)
     }
 
     /// Slots of the shadow stack that scopes take.
@@ -148,7 +152,8 @@ impl Graph {
         let range = self.range.iter().flatten();
         work.extend(range.filter_map(|&word| Some(self.containing(word)?.0)));
         let mut found = BTreeMap::new();
-        while let Some(address) = work.pop() {
+        while let Some(word) = work.pop() {
+            let address = untagged(word);
             if address == 0 || found.insert(address, ()).is_some() {
                 continue;
             }

@@ -12,7 +12,7 @@ mod wrappers;
 use std::rc::Rc;
 
 use crate::call::{Code, Failure, Name};
-use crate::graph::{GRANULE_BYTES, Object, Pattern, Tracing};
+use crate::graph::{GRANULE_BYTES, Object, Pattern, Tracing, untagged};
 use crate::model::{KIND, Layout, Model, RECENT};
 use crate::subject::{RANGE_WORDS, Subject};
 
@@ -201,7 +201,8 @@ impl<S: Subject> Model<'_, S> {
     }
 
     /// Goes a few references further in.
-    fn step_in(&mut self, mut at: u32) -> u32 {
+    fn step_in(&mut self, from: u32) -> u32 {
+        let mut at = untagged(from);
         for _ in 0..self.choices.below(4) {
             let Some(object) = self.graph.objects.get(&at) else { return at };
             let first = self.choices.below(object.words.len() as u32) as usize;
@@ -209,7 +210,7 @@ impl<S: Subject> Model<'_, S> {
             let mut references =
                 slots.filter(|&slot| object.tracing.is_reference(slot) && object.words[slot] != 0);
             match references.next() {
-                Some(slot) => at = object.words[slot],
+                Some(slot) => at = untagged(object.words[slot]),
                 None => return at,
             }
         }
@@ -278,7 +279,6 @@ impl<S: Subject> Model<'_, S> {
                         Some(object) if self.limits.dangles || self.limits.interior_pointers => {
                             object.size_bytes()
                         }
-                        Some(object) if object.is_large() => 1,
                         Some(_) => GRANULE_BYTES,
                     };
                     object + self.choices.below(inside)
@@ -340,10 +340,13 @@ impl<S: Subject> Model<'_, S> {
     fn push_this(&mut self, address: u32) {
         let full = self.stack_full(1);
         let name = self.inline_or(Name::InlinePush, Name::Push);
-        let pushed = self.call(name, &[address], &[]);
+        // Compiled code may tag what it pushes, and nothing checks that.
+        let is_tagged = name == Name::InlinePush && address != 0 && self.choices.one_in(3);
+        let word = if is_tagged { address | self.choices.below(GRANULE_BYTES) } else { address };
+        let pushed = self.call(name, &[word], &[]);
         assert_eq!(pushed, full.map_or(Ok(vec![]), Err));
         if pushed.is_ok() {
-            self.graph.roots.push(address);
+            self.graph.roots.push(word);
         }
     }
 
@@ -694,7 +697,7 @@ impl<S: Subject> Model<'_, S> {
     }
 
     fn stable_root(&self) -> u32 {
-        self.graph.roots.first().copied().unwrap_or(0)
+        untagged(self.graph.roots.first().copied().unwrap_or(0))
     }
 
     fn write(&mut self) {

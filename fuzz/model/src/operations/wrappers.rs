@@ -127,9 +127,7 @@ impl<S: Subject> Model<'_, S> {
                 if full != Some(failure) {
                     Self::expect_exhausted(failure);
                 }
-                // A scope may have rooted some that are plain objects now, and the heap
-                // has those that it does not root.
-                self.leave_scopes();
+                // What it made until then is no wrapper, and nothing roots it.
                 self.collect();
             }
         }
