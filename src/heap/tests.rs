@@ -504,3 +504,60 @@ fn an_object_with_as_many_pins_as_can_be_counted_is_pinned_for_good() {
     assert!(heap.is_object(object));
     assert_eq!(heap.verify(), None);
 }
+
+/// How often a figure of the heap changes while `grow` makes it larger, until it cannot.
+fn count_changes<T: PartialEq>(
+    heap: &mut Heap<ModelMemory>,
+    figure: impl Fn(&Heap<ModelMemory>) -> T,
+    mut grow: impl FnMut(&mut Heap<ModelMemory>) -> Result<(), Error>,
+) -> (u32, u32) {
+    let (mut changes, mut last) = (0, figure(heap));
+    for count in 0.. {
+        if grow(heap).is_err() {
+            return (count, changes);
+        }
+        let now = figure(heap);
+        changes += u32::from(now != last);
+        last = now;
+    }
+    unreachable!("the heap has a limit");
+}
+
+/// Both tables grew by one record at a time, each with a copy of all and often a collection,
+/// once memory did not let them double. The model's limits were smaller than such a table.
+#[test]
+#[cfg_attr(miri, ignore = "makes 200,000 objects")]
+fn a_table_that_may_not_double_grows_by_a_good_part() {
+    let options = Options { heap_limit_bytes: 15 << 20, wrap_limit: 1 << 22, ..Options::DEFAULT };
+    let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+    let cell = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
+    heap.push(0).unwrap();
+    let (wrapped, growths) = count_changes(
+        &mut heap,
+        |heap| heap.wrap_table.capacity(),
+        |heap| {
+            let wrapper = heap.wrap(1, 1, 0)?;
+            let first = heap.root(0)?;
+            let first = heap.create(cell, 0, &[wrapper, first])?;
+            heap.set_root(0, first)
+        },
+    );
+    let collections = heap.statistics().collections;
+    assert!(wrapped > 200_000, "{wrapped}");
+    assert!(growths < 50 && collections < 100, "{growths}, {collections} for {wrapped} wrappers");
+    assert_eq!(heap.verify(), None);
+
+    let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+    let (pinned, growths) = count_changes(
+        &mut heap,
+        |heap| heap.pins.size_bytes(),
+        |heap| {
+            let object = heap.allocate(LEAF, 8)?;
+            heap.pin(object).map(drop)
+        },
+    );
+    let collections = heap.statistics().collections;
+    assert!(pinned > 200_000, "{pinned}");
+    assert!(growths < 80 && collections < 100, "{growths}, {collections} for {pinned} pins");
+    assert_eq!(heap.verify(), None);
+}
