@@ -6,8 +6,8 @@
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 
-/// A table that may not double grows by a part of what it has: the smallest is this power
-/// of two.
+/// A region that may not double grows by a half of what it has, a quarter, and so on; this is
+/// the logarithm of the smallest part, a thirty-second.
 const LEAST_GROWTH_SHIFT: u32 = 5;
 
 /// A range of bytes, or none.
