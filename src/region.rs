@@ -25,28 +25,27 @@ impl Region {
 
     /// The smallest region that is taken, so that small tables do not grow often.
     const LEAST_BYTES: u32 = 256;
-    /// A smaller region may grow by any number of bytes: copying it is cheap.
-    const SMALL_BYTES: u32 = 64 * 1024;
 
     /// Makes sure of `size_bytes` bytes, keeping the content; it may move.
     /// Grows to twice what it has; where that is refused by less, down to a thirty-second,
-    /// so that a large one is not copied for each few bytes; a small one by as little as is
-    /// needed. Whether it has them.
+    /// so that it is not copied for each few bytes. Whether it has them.
     #[must_use]
     pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, size_bytes: u32) -> bool {
         if size_bytes <= self.size_bytes {
             return true;
         }
-        for shift in 0..=LEAST_GROWTH_SHIFT {
-            let more = self.size_bytes.saturating_add(self.size_bytes >> shift);
-            let more = (more & !7).max(Self::LEAST_BYTES);
+        for shift in 0..LEAST_GROWTH_SHIFT {
+            let more = self.enlarged(shift).max(Self::LEAST_BYTES);
             if more > size_bytes && self.grow(supply, more) {
                 return true;
             }
         }
-        let least = self.size_bytes.saturating_add(self.size_bytes >> LEAST_GROWTH_SHIFT);
-        let is_enough = size_bytes >= least || self.size_bytes < Self::SMALL_BYTES;
-        is_enough && self.grow(supply, size_bytes)
+        self.grow(supply, self.enlarged(LEAST_GROWTH_SHIFT).max(size_bytes))
+    }
+
+    /// Its size and a part of that, by the part's logarithm.
+    fn enlarged(&self, shift: u32) -> u32 {
+        self.size_bytes.saturating_add(self.size_bytes >> shift)
     }
 
     /// Exactly `size_bytes` bytes with undefined content, for a region that has none.

@@ -161,6 +161,13 @@ impl WrapTable {
         if live > self.limit {
             return Err(Error::WrapTableFull { capacity: self.capacity });
         }
+        // Twice as many wherever memory allows that, whatever waits: a program that drains late
+        // has the same table.
+        let doubled = (self.capacity * 2).max(live).min(self.limit);
+        if live > self.capacity && self.entries.reserve(supply, doubled + self.pending) {
+            self.capacity = doubled;
+            return Ok(());
+        }
         // At most `Options::MOST_ENTRIES`, and what waits, which is in memory.
         let all = live + self.pending;
         if !self.entries.reserve(supply, all) {

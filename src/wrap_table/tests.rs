@@ -150,3 +150,16 @@ fn the_check_sees_each_sum_that_does_not_add_up() {
     fixture.table.drained -= 1;
     assert_eq!(inconsistency(&fixture), None);
 }
+
+/// A table whose capacity depended on what waits differed between the components that push
+/// handles and those that are drained.
+#[test]
+fn what_waits_does_not_change_the_capacity() {
+    for waiting in 0..CAPACITY {
+        let mut fixture = Fixture::with_entries(CAPACITY);
+        fixture.release(waiting);
+        let count = CAPACITY + 1 - fixture.table.length();
+        fixture.table.reserve(&mut fixture.supply, count).unwrap();
+        assert_eq!(fixture.table.capacity(), 2 * CAPACITY, "{waiting} wait");
+    }
+}

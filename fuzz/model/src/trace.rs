@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Code, Failure, Name};
-use crate::graph::Graph;
+use crate::graph::{Graph, untagged};
 use crate::subject::Subject;
 
 /// A word of a call or an answer.
@@ -183,7 +183,7 @@ impl Trace {
 fn answered(graph: &Graph, name: Name, word: u32) -> Operand {
     match name {
         Name::Pop | Name::InlinePop | Name::Root
-            if word != 0 && !graph.objects.contains_key(&word) =>
+            if word != 0 && !graph.objects.contains_key(&untagged(word)) =>
         {
             Operand::New
         }

@@ -39,7 +39,7 @@ fn a_collector_with_other_options_gives_other_answers() {
     let module = CoreModule::load(&artifact("tether_gc.core.wasm")).unwrap();
     let names: Vec<_> =
         tether_model::call::Name::ALL.iter().copied().filter(|&name| core_has(name)).collect();
-    let (setup, trace, _) = record(3, 600, &names, false);
+    let (setup, trace, _) = record(3, 1_200, &names, false);
     let Options { wrap_capacity, wrap_limit, .. } = setup.options;
     let other =
         Options { wrap_capacity: wrap_capacity + 1, wrap_limit: wrap_limit + 1, ..setup.options };
