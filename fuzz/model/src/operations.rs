@@ -340,8 +340,9 @@ impl<S: Subject> Model<'_, S> {
     fn push_this(&mut self, address: u32) {
         let full = self.stack_full(1);
         let name = self.inline_or(Name::InlinePush, Name::Push);
-        // Compiled code may tag what it pushes, and nothing checks that.
-        let is_tagged = name == Name::InlinePush && address != 0 && self.choices.one_in(3);
+        // Compiled code may tag what it pushes, and nothing checks that, unless it has to call.
+        let may_tag = name == Name::InlinePush && address != 0 && full.is_none();
+        let is_tagged = may_tag && self.choices.one_in(3);
         let word = if is_tagged { address | self.choices.below(GRANULE_BYTES) } else { address };
         let pushed = self.call(name, &[word], &[]);
         assert_eq!(pushed, full.map_or(Ok(vec![]), Err));
