@@ -53,6 +53,9 @@ const LOOKED_AT: u32 = 4;
 /// The logarithm of the smallest size that is set aside.
 const LEAST_ASIDE_SHIFT: u32 = 5;
 
+/// More than any hole has: what sweeps all blocks and wants none.
+const NO_HOLE_BYTES: u32 = u32::MAX;
+
 /// The blocks, and where allocation is.
 #[derive(Debug)]
 pub struct Blocks {
@@ -165,36 +168,29 @@ impl Blocks {
         if self.chains_mask != 0 && self.claim_aside(memory, size_bytes) {
             return true;
         }
-        while let Some((from, to)) = self.sweep_on(memory, live) {
-            if to - from >= size_bytes {
-                self.claim(from, to);
-                return true;
-            }
-            self.set_aside(memory, from, to);
-        }
-        false
-    }
-
-    /// Sweeps up to the end of the next hole, and gives that: from and to.
-    #[inline(always)]
-    fn sweep_on<M: Memory>(&mut self, memory: &mut M, live: u8) -> Option<(u32, u32)> {
         while self.sweep_index < self.count {
             let block = self.block(memory, self.sweep_index);
             if self.sweep_at == 0 {
                 self.sweep_at = metadata::first_metadata(block);
             }
-            if let Some((from, to)) = self.sweep_hole(memory, block, live) {
+            while let Some((from, to)) = self.sweep_hole(memory, block, live) {
                 self.sweep_at = to;
                 let bytes = (to - from) * GRANULE_BYTES;
                 self.free_bytes += u64::from(bytes);
                 let address = metadata::granule_of(from);
                 // A block's last granule never ends at 2^32: that page is not taken.
-                return Some((address, address + bytes));
+                if bytes >= size_bytes {
+                    self.claim(address, address + bytes);
+                    return true;
+                }
+                if size_bytes != NO_HOLE_BYTES {
+                    self.set_aside(memory, address, address + bytes);
+                }
             }
             self.sweep_index += 1;
             self.sweep_at = 0;
         }
-        None
+        false
     }
 
     /// Allocates in a block of its own, from now on. Only when every block is swept.
@@ -226,7 +222,7 @@ impl Blocks {
         self.end_quarantine();
         self.retire();
         // The sweep after the mark finds the holes again: nothing is written into them.
-        while self.sweep_on(memory, live).is_some() {}
+        self.next_hole(memory, NO_HOLE_BYTES, live);
     }
 
     /// Begins a lazy sweep: blocks in which nothing was marked go back as pages.

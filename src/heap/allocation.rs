@@ -157,10 +157,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
         self.stress(in_flight);
         let needed_bytes = new.size_bytes;
-        if !self.supply.is_within_limit(needed_bytes) {
-            // No collection makes room for more than there may be.
-            return Err(Error::OutOfMemory { needed_bytes });
-        }
         let room_bytes = new.size_bytes + (new.alignment() - GRANULE_BYTES);
         let placed = if room_bytes <= LARGEST_BLOCK_OBJECT_BYTES {
             self.place_in_block(new, room_bytes, in_flight)
@@ -250,6 +246,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         room_bytes: u32,
         in_flight: InFlight<'_>,
     ) -> Option<Reference> {
+        if !self.supply.is_within_limit(room_bytes) {
+            // No collection makes room for more than there may be.
+            return None;
+        }
         // What holds no references is marked and not looked at.
         let shape = self.layouts.shape(&self.supply.memory, new.layout);
         let leaf = shape.is_ok_and(Shape::is_leaf);
