@@ -479,6 +479,7 @@ fn one_layout_more_than_there_can_be_is_refused() {
     }
     let refused = Err(Error::InvalidLayout { layout: FIRST_DEFINED + MOST_LAYOUTS });
     assert_eq!(heap.define_layout(describe(MOST_LAYOUTS), Words::NONE), refused);
+    assert_eq!(heap.statistics().collections, 0, "none would help");
     let last = heap.define_layout(describe(MOST_LAYOUTS - 1), Words::NONE).unwrap();
     let object = heap.allocate(last, 0).unwrap();
     assert_eq!(heap.size_of(object), Ok(80));
