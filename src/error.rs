@@ -40,9 +40,10 @@ pub enum Error {
         /// What was passed.
         reference: Reference,
     },
-    /// No layout has this number, or the layout described cannot be.
+    /// No layout has this number, or the layout described cannot be, or it would be one more
+    /// than there are numbers for.
     InvalidLayout {
-        /// The number passed, or the number of words described.
+        /// The number passed, the number of words described, or the first number too many.
         layout: u32,
     },
     /// The access leaves the object.
