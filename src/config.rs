@@ -98,7 +98,9 @@ impl StressModes {
 /// Options for a heap, fixed when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The most memory for everything that the collector keeps, in bytes.
+    /// The most memory for everything that the collector keeps, in bytes, rounded down to whole
+    /// pages of 64 KiB. It bounds pages taken and those that lie free between them, and so what
+    /// memory grows by.
     pub heap_limit_bytes: u64,
     /// Slots of the shadow stack, scopes included.
     pub root_capacity: u32,

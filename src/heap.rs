@@ -279,10 +279,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.stress_dead();
         self.large.sweep(&mut self.supply, self.live);
         self.blocks.begin_sweep(&mut self.supply);
-        if cause == Cause::Space {
-            // What the mark stack and the tables gave back may be pages again.
-            self.supply.memory.settle();
-        }
         self.note_collection(cause);
         self.observer.ended(Collection {
             number: self.collections,

@@ -9,7 +9,7 @@
 
 use crate::layout::LayoutId;
 use crate::memory::Memory;
-use crate::memory::supply::Supply;
+use crate::memory::supply::{Purpose, Supply};
 use crate::metadata::{START, WRAPPER};
 use crate::table::{Record, Table};
 use crate::units::{GRANULE_BYTES, Reference};
@@ -88,7 +88,7 @@ impl LargeObjects {
             return None;
         }
         let range_bytes = size_bytes + slack_bytes(alignment);
-        let range = supply.take_bytes(range_bytes)?;
+        let range = supply.take_bytes(Purpose::Object, range_bytes)?;
         // Every range is aligned to a granule.
         let offset =
             if alignment == GRANULE_BYTES { 0 } else { range.wrapping_neg() & (alignment - 1) };
@@ -212,7 +212,7 @@ impl LargeObjects {
     /// Gives back the objects that do not have the live colour.
     pub fn sweep<M: Memory>(&mut self, supply: &mut Supply<M>, live: u8) {
         self.sweep_with(supply, live, &mut |supply, range, range_bytes| {
-            supply.give_bytes(range, range_bytes);
+            supply.give_bytes(Purpose::Object, range, range_bytes);
         });
     }
 
@@ -242,7 +242,6 @@ impl LargeObjects {
         }
         if self.table.length() < before {
             self.table.index_all(supply);
-            supply.memory.settle();
         }
         (self.lowest, self.highest_end, self.bytes) = (lowest, highest_end, bytes);
         self.claimed_bytes = 0;
@@ -252,7 +251,6 @@ impl LargeObjects {
     pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.sweep(supply, 0);
         self.table.release(supply);
-        supply.memory.settle();
     }
 
     /// The first position at which the table, or the sum of sizes, is not as it must be.

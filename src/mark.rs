@@ -110,14 +110,10 @@ impl MarkStack {
         self.next = hot.next;
     }
 
-    /// Goes back to the least size, where that can be had.
+    /// Goes back to the least size.
     fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        if self.words.size_bytes <= LEAST_STACK_BYTES {
-            return;
-        }
-        if let Some(words) = Region::take(supply, LEAST_STACK_BYTES) {
-            self.words.release(supply);
-            self.words = words;
+        if self.words.size_bytes > LEAST_STACK_BYTES {
+            self.words.shorten(supply, LEAST_STACK_BYTES);
         }
     }
 

@@ -1,10 +1,12 @@
 //! Where the heap's bytes are: a trait, with linear memory and a native model.
 //!
 //! The collector addresses memory by `u32` and knows nothing else of it, so the
-//! same collector runs over Wasm's linear memory and over a `Vec<u8>`. Memory is
-//! had in two ways: whole pages, for blocks, and byte ranges, for large objects
-//! and the collector's own tables. What one way gives back, the other can take.
+//! same collector runs over Wasm's linear memory and over a boxed slice. A memory
+//! gives whole pages. A block is one; large objects and the collector's own tables
+//! are [`extents`], which are cut from pages. What one of them gives back, the
+//! other can take.
 
+pub mod extents;
 #[cfg(target_arch = "wasm32")]
 pub mod linear;
 #[cfg(not(target_arch = "wasm32"))]
@@ -44,19 +46,20 @@ pub trait Memory {
     /// Writes a range.
     fn write(&mut self, address: u32, bytes: &[u8]);
 
-    /// Takes adjacent pages of 64 KiB, with undefined content; none where memory
-    /// refuses to grow. Gives their address, a multiple of the page size.
-    fn take_pages(&mut self, pages: u32) -> Option<u32>;
+    /// Takes adjacent pages of 64 KiB, with undefined content: pages that were given back, or
+    /// such at the end of memory with what it grows by, at most `most_growth_pages`. None if
+    /// there are none, or memory refuses to grow. Gives their address, a multiple of the page
+    /// size.
+    fn take_pages(&mut self, pages: u32, most_growth_pages: u32) -> Option<u32>;
     /// Gives pages back.
     fn give_pages(&mut self, address: u32, pages: u32);
-    /// Takes a range of bytes, aligned to 8, with undefined content.
-    fn take_bytes(&mut self, size_bytes: u32) -> Option<u32>;
-    /// Gives back a range that `take_bytes` gave.
-    fn give_bytes(&mut self, address: u32, size_bytes: u32);
+    /// Pages that were given back, or grown beyond need, and not taken.
+    fn free_pages(&self) -> u32;
+    /// Told of each range whose content nobody may read before it is written. Does nothing, or
+    /// overwrites it, to find those who read it all the same.
+    fn forget(&mut self, _address: u32, _length_bytes: u32) {}
     /// The end of memory that can be read.
     fn size_bytes(&self) -> u64;
     /// An address in the stack that no caller's frame is below: a multiple of 4.
     fn stack_pointer(&self) -> u32;
-    /// Called after many `give_bytes`: a good time to turn ranges into pages again.
-    fn settle(&mut self);
 }

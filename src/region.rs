@@ -4,7 +4,7 @@
 //! nothing is lost.
 
 use crate::memory::Memory;
-use crate::memory::supply::Supply;
+use crate::memory::supply::{Purpose, Supply};
 
 /// A region that may not double grows by a half of what it has, a quarter, and so on; this is
 /// the logarithm of the smallest part, a thirty-second.
@@ -51,7 +51,7 @@ impl Region {
     /// Exactly `size_bytes` bytes with undefined content, for a region that has none.
     #[must_use]
     pub fn take<M: Memory>(supply: &mut Supply<M>, size_bytes: u32) -> Option<Region> {
-        let address = supply.take_bytes(size_bytes)?;
+        let address = supply.take_bytes(Purpose::Table, size_bytes)?;
         Some(Region { address, size_bytes })
     }
 
@@ -67,10 +67,16 @@ impl Region {
         true
     }
 
+    /// Gives back all but the first `size_bytes` bytes, of which it has more.
+    pub fn shorten<M: Memory>(&mut self, supply: &mut Supply<M>, size_bytes: u32) {
+        supply.shorten_table(self.address, self.size_bytes, self.size_bytes - size_bytes);
+        self.size_bytes = size_bytes;
+    }
+
     /// Gives the bytes back.
     pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
         if self.size_bytes > 0 {
-            supply.give_bytes(self.address, self.size_bytes);
+            supply.give_bytes(Purpose::Table, self.address, self.size_bytes);
         }
         *self = Region::EMPTY;
     }

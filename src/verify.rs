@@ -76,8 +76,9 @@ pub struct Verifier<'a, M> {
     pub wrap_table: &'a WrapTable,
     /// The colour of live objects.
     pub live: u8,
-    /// Bytes taken according to the supply, less those of all that is known.
-    pub unaccounted_bytes: i64,
+    /// Whether the supply counts the bytes of all that is known, and their extents are as
+    /// they must be.
+    pub is_accounted: bool,
     /// The first violation found.
     pub first: Cell<Option<Violation>>,
 }
@@ -99,7 +100,7 @@ impl<M: Memory> Verifier<'_, M> {
         self.check_wrap_table(wrappers);
         self.check_roots();
         self.check_pins();
-        self.expect(self.unaccounted_bytes == 0, Invariant::Accounting, 0);
+        self.expect(self.is_accounted, Invariant::Accounting, 0);
         self.first.get()
     }
 

@@ -145,19 +145,18 @@ fn options_out_of_range_are_named() {
 #[test]
 #[cfg_attr(miri, ignore = "fills a megabyte")]
 fn what_needs_a_table_to_grow_collects_before_it_gives_up() {
-    let sizing = Sizing::Fixed { budget_bytes: 1 << 20 };
+    // No collection before there is no more to be had.
+    let sizing = Sizing::Fixed { budget_bytes: 1 << 30 };
     let options = Options { heap_limit_bytes: 1 << 20, sizing, ..Options::DEFAULT };
     let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
-    let objects: Vec<_> = (0..200).map(|_| heap.allocate(layout::LEAF, 8).unwrap()).collect();
+    let objects: Vec<_> = (0..6_000).map(|_| heap.allocate(layout::LEAF, 8).unwrap()).collect();
     for &object in &objects {
         heap.push(object).unwrap();
     }
-    // Everything else is garbage, to the last byte of the limit.
-    while heap.statistics().heap_bytes + 65_536 <= 1 << 20 {
+    // Everything else is garbage, to the last page of the limit.
+    while heap.statistics().heap_bytes < 1 << 20 {
         heap.allocate(layout::LEAF, 1_000).unwrap();
     }
-    let left = (1 << 20) - heap.statistics().heap_bytes as u32;
-    heap.allocate(layout::LEAF, left - 1_000).unwrap();
     assert_eq!(heap.statistics().collections, 0);
     for &object in &objects {
         heap.pin(object).unwrap();

@@ -12,7 +12,7 @@ use tether_gc::{Error, Heap, Options, Reference};
 /// A heap, and the address of 8 words of the program's own, all zero.
 fn heap_with_words() -> (Heap<ModelMemory>, u32) {
     let mut heap = heap(Options::DEFAULT);
-    let words = heap.memory_mut().take_pages(1).unwrap();
+    let words = heap.memory_mut().take_pages(1, 1).unwrap();
     heap.memory_mut().fill(words, 32, 0);
     (heap, words)
 }
@@ -75,7 +75,7 @@ fn a_range_that_is_added_again_has_another_end() {
 #[cfg_attr(miri, ignore = "fills megabytes")]
 fn a_heap_may_be_larger_where_there_is_more_to_scan() {
     let mut heap = heap(Options::DEFAULT);
-    let words = heap.memory_mut().take_pages(1).unwrap();
+    let words = heap.memory_mut().take_pages(1, 1).unwrap();
     heap.memory_mut().fill(words, 65_536, 0);
     let bytes_between_collections = |heap: &mut Heap<ModelMemory>| {
         let before = heap.statistics().collections;
@@ -140,12 +140,20 @@ fn a_range_lies_in_memory() {
 #[test]
 fn add_roots_keeps_what_the_range_names_when_it_collects() {
     let mut heap = heap(Options::DEFAULT);
-    let words = heap.memory_mut().take_pages(1).unwrap();
+    let words = heap.memory_mut().take_pages(1, 1).unwrap();
     let object = heap.allocate(LEAF, 8).unwrap();
     let large = heap.allocate(LEAF, 20_000).unwrap();
     heap.memory_mut().store_u32(words, object);
     heap.memory_mut().store_u32(words + 4, large + 1_000);
+    // There is not a byte for another range.
     heap.memory_mut().set_exhausted(true);
+    heap.push(object).unwrap();
+    heap.push(large).unwrap();
+    let mut empty = words + 8..;
+    while let Some(at) = empty.next()
+        && heap.add_roots(at, at).is_ok()
+    {}
+    heap.truncate(0).unwrap();
     let collections = heap.statistics().collections;
     assert!(matches!(heap.add_roots(words, words + 8), Err(Error::OutOfMemory { .. })));
     assert_eq!(heap.statistics().collections, collections + 1);
@@ -160,7 +168,7 @@ fn add_roots_keeps_what_the_range_names_when_it_collects() {
 #[test]
 fn a_range_that_begins_some_bytes_earlier_leaves_the_other_as_it_is() {
     let mut heap = heap(Options::DEFAULT);
-    let words = heap.memory_mut().take_pages(1).unwrap();
+    let words = heap.memory_mut().take_pages(1, 1).unwrap();
     let object = heap.allocate(LEAF, 8).unwrap();
     heap.memory_mut().fill(words, 16, 0);
     heap.memory_mut().store_u32(words + 12, object);

@@ -13,7 +13,7 @@ pub struct Statistics {
     pub collections: u32,
     /// Of these, how many handles started: a full table, their number, their weight.
     pub collections_for_handles: u32,
-    /// Memory taken for everything the collector keeps, now, in bytes.
+    /// Memory taken for everything the collector keeps, now: the bytes of its pages.
     pub heap_bytes: u64,
     /// The most it ever was.
     pub heap_peak_bytes: u64,
@@ -82,7 +82,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             pins: &self.pins,
             wrap_table: &self.wrap_table,
             live: self.live,
-            unaccounted_bytes: self.supply.taken_bytes() as i64 - accounted as i64,
+            is_accounted: self.supply.used_bytes() == accounted
+                && self.supply.inconsistency().is_none(),
             first: Cell::new(None),
         }
         .violation()

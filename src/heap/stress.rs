@@ -11,7 +11,7 @@
 use super::Heap;
 use crate::config::StressModes;
 use crate::memory::Memory;
-use crate::memory::supply::Supply;
+use crate::memory::supply::{Purpose, Supply};
 use crate::metadata::{self, START};
 use crate::observer::Observer;
 use crate::units::{Reference, WORD_BYTES};
@@ -64,7 +64,7 @@ impl Stressed {
             let end = self.first;
             let size_bytes = supply.memory.load_u32(end - WORD_BYTES);
             self.first = supply.memory.load_u32(end - LINK_BYTES);
-            supply.give_bytes(end - size_bytes, size_bytes);
+            supply.give_bytes(Purpose::Object, end - size_bytes, size_bytes);
         }
         self.bytes = 0;
     }

@@ -5,6 +5,7 @@ use super::*;
 use crate::config::Sizing;
 use crate::layout::{LEAF, Words};
 use crate::memory::model::ModelMemory;
+use crate::memory::supply::Purpose;
 use crate::metadata::{self, END, LAST_REFERENCES, REFERENCE_0, START, TRACED};
 use crate::units::Reference;
 use crate::units::{BLOCK_BYTES, PAYLOAD_BYTES};
@@ -432,7 +433,18 @@ fn the_verifier_sees_a_wrapper_without_an_entry() {
 #[test]
 fn the_verifier_sees_memory_that_is_not_accounted_for() {
     let (mut heap, _) = busy_heap();
-    heap.supply.take_bytes(64).unwrap();
+    heap.supply.take_bytes(Purpose::Table, 64).unwrap();
+    assert_eq!(broken(&heap), Some(Invariant::Accounting));
+}
+
+#[test]
+fn the_verifier_sees_an_extent_of_a_wrong_size() {
+    let (mut heap, _) = busy_heap();
+    let range = heap.supply.take_bytes(Purpose::Table, 64).unwrap();
+    heap.supply.give_bytes(Purpose::Table, range, 64);
+    assert_eq!(broken(&heap), None);
+    // The second word of the header before it.
+    heap.supply.memory.store_u32(range - 4, 48);
     assert_eq!(broken(&heap), Some(Invariant::Accounting));
 }
 

@@ -29,6 +29,7 @@ fn the_stack_grows_and_goes_back_to_its_least_size() {
     stack.length = LEAST_WORDS;
     assert!(stack.has_room(0) && !stack.has_room(1));
     // Refused, it stays as it is.
+    supply.use_up(&[]);
     supply.memory.set_exhausted(true);
     assert!(!stack.make_room(&mut supply, 1));
     assert_eq!(stack.size_bytes(), LEAST_STACK_BYTES);
@@ -41,11 +42,11 @@ fn the_stack_grows_and_goes_back_to_its_least_size() {
     for index in 0..LEAST_WORDS {
         assert_eq!(stack.word(&supply.memory, index), 1_000 + index);
     }
-    let taken = supply.taken_bytes();
+    let used = supply.used_bytes();
     stack.shrink(&mut supply);
     assert_eq!(stack.size_bytes(), LEAST_STACK_BYTES);
     let given = u64::from((800 + 100 + 2) * WORD_BYTES - LEAST_STACK_BYTES);
-    assert_eq!(supply.taken_bytes(), taken - given);
+    assert_eq!(supply.used_bytes(), used - given);
     // At its least size it is left alone.
     let address = stack.words.address;
     stack.shrink(&mut supply);

@@ -1,27 +1,26 @@
 //! Wasm's linear memory, and the one place of raw loads and stores.
 //!
 //! Pages come from `memory.grow` or from a bitmap of pages that were given back.
-//! Byte ranges come from `dlmalloc`, which takes its segments from the same
-//! pages and returns them when a segment is empty, so that blocks and large
-//! objects can have each other's space. Other code in the program may call
-//! `memory.grow` too: nothing here assumes that pages are adjacent.
+//! Other code in the program may call `memory.grow` too: nothing here assumes that
+//! pages are adjacent. What Rust code in the module allocates comes from the same
+//! pages.
 //!
 //! Not done here: threads. The statics below have no locks, and a build with
 //! Wasm's atomics is refused.
 
 #![expect(
     unsafe_code,
-    reason = "raw loads and stores, memory.grow, and dlmalloc's interface live here and nowhere else"
+    reason = "raw loads and stores, memory.grow, and an allocator's interface live here and nowhere else"
 )]
 
 use crate::memory::Memory;
+use crate::memory::extents::Extents;
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::UnsafeCell;
 use core::hint::black_box;
 use core::ptr;
-use dlmalloc::{Allocator, Dlmalloc};
 
 #[cfg(target_feature = "atomics")]
 compile_error!("tether-gc is single-threaded: build without the atomics target feature");
@@ -68,24 +67,32 @@ impl FreePages {
         }
         let (mut page, mut run) = (self.lowest, 0);
         while page < ALL_PAGES {
-            let bits = self.bits[(page / 32) as usize];
-            if bits == 0 {
-                page = (page | 31) + 1;
+            let bits = self.bits[(page / 32) as usize] >> (page % 32);
+            let free = bits.trailing_ones();
+            if free == 0 {
+                page += bits.trailing_zeros().min(32 - page % 32);
                 run = 0;
                 continue;
             }
-            run = if bits >> (page % 32) & 1 != 0 { run + 1 } else { 0 };
-            page += 1;
-            if run == pages {
-                self.flip(page - pages, pages);
+            run += free;
+            page += free;
+            if run >= pages {
+                let first = page - run;
+                self.flip(first, pages);
                 self.count -= pages;
                 if pages == 1 {
-                    self.lowest = page;
+                    self.lowest = first + 1;
                 }
-                return Some(page - pages);
+                return Some(first);
             }
         }
         None
+    }
+
+    /// How many pages are free just below an end, `most` at the most.
+    fn count_below(&self, end: u32, most: u32) -> u32 {
+        let is_free = |page: &u32| self.bits[(page / 32) as usize] >> (page % 32) & 1 != 0;
+        (0..most.min(end)).map(|below| end - 1 - below).take_while(is_free).count() as u32
     }
 }
 
@@ -96,16 +103,19 @@ static FREE_PAGES: SingleThreaded<FreePages> = SingleThreaded(UnsafeCell::new(Fr
 }));
 
 fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
-    // SAFETY: one thread, and `operation` (only `give` and `take`) does not
+    // SAFETY: one thread, and `operation` (only methods of `FreePages`) does not
     // come back here, so the reference is the only one.
     operation(unsafe { &mut *FREE_PAGES.0.get() })
 }
 
-fn take_pages(pages: u32) -> Option<u32> {
+fn take_pages(pages: u32, most_growth: u32) -> Option<u32> {
     let take = || with_free_pages(|free| free.take(pages));
     let first = take().or_else(|| {
-        let step = (memory_size(0) as u32 >> GROWTH_SHIFT).clamp(1, MOST_GROWTH_PAGES);
-        let grown = grow(pages.max(step)) || grow(pages);
+        let end = memory_size(0) as u32;
+        // What is free at the end need not be grown.
+        let least = pages - with_free_pages(|free| free.count_below(end, pages));
+        let step = (end >> GROWTH_SHIFT).clamp(1, MOST_GROWTH_PAGES).min(most_growth);
+        let grown = least <= most_growth && (grow(least.max(step)) || grow(least));
         if grown { take() } else { None }
     })?;
     Some(first << BLOCK_SHIFT)
@@ -128,55 +138,6 @@ fn give_pages(address: u32, pages: u32) {
     with_free_pages(|free| free.give(address >> BLOCK_SHIFT, pages));
 }
 
-/// Where `dlmalloc` has its segments from.
-struct PageSegments {
-    /// Whether segments go back when they are empty.
-    returned: bool,
-}
-
-// SAFETY: `alloc` gives memory that nobody else has, as pages are grown or were
-// given back; `free` and `free_part` take back whole pages of such memory.
-unsafe impl Allocator for PageSegments {
-    fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-        let pages = size.div_ceil(BLOCK_BYTES as usize) as u32;
-        match take_pages(pages) {
-            Some(address) => (address as *mut u8, (pages * BLOCK_BYTES) as usize, 0),
-            None => (ptr::null_mut(), 0, 0),
-        }
-    }
-
-    fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
-        ptr::null_mut()
-    }
-
-    fn free_part(&self, segment: *mut u8, old_size: usize, new_size: usize) -> bool {
-        if !self.returned || !new_size.is_multiple_of(BLOCK_BYTES as usize) {
-            return false;
-        }
-        give_pages(segment as u32 + new_size as u32, ((old_size - new_size) as u32) >> BLOCK_SHIFT);
-        true
-    }
-
-    fn free(&self, segment: *mut u8, size: usize) -> bool {
-        if self.returned {
-            give_pages(segment as u32, size as u32 >> BLOCK_SHIFT);
-        }
-        self.returned
-    }
-
-    fn can_release_part(&self, _: u32) -> bool {
-        self.returned
-    }
-
-    fn allocates_zeros(&self) -> bool {
-        false
-    }
-
-    fn page_size(&self) -> usize {
-        BLOCK_BYTES as usize
-    }
-}
-
 /// Up to here clearing is a loop: `memory.fill` is a call out of the module on most
 /// engines.
 const MOST_BYTES_IN_LINE: u32 = 56;
@@ -186,38 +147,36 @@ const MOST_BYTES_IN_LINE: u32 = 56;
 #[repr(C, packed)]
 struct Unaligned(u64);
 
-/// The alignment of whatever dlmalloc gives here: its own, without asking for more.
-const RANGE_ALIGN: usize = 8;
-
-/// Large objects and the collector's tables.
-static RANGES: SingleThreaded<Dlmalloc<PageSegments>> =
-    SingleThreaded(UnsafeCell::new(Dlmalloc::new_with_allocator(PageSegments { returned: true })));
+/// The alignment of whatever the extents give.
+const LIST_ALIGN: usize = 16;
 
 /// What Rust code in the same module allocates: lists that cross a component's
-/// boundary. Apart from `RANGES`, so that the collector never has memory beside
-/// a Rust object's; and what it once had it keeps, so that lists no longer than
-/// earlier ones fit when memory is exhausted.
-static RUST: SingleThreaded<Dlmalloc<PageSegments>> =
-    SingleThreaded(UnsafeCell::new(Dlmalloc::new_with_allocator(PageSegments { returned: false })));
+/// boundary. The collector never has memory beside a Rust object's; and pages once taken
+/// are kept, so that lists no longer than earlier ones fit when memory is exhausted.
+static LISTS: SingleThreaded<Extents> = SingleThreaded(UnsafeCell::new(Extents::new(true)));
 
 /// A global allocator for a module that is nothing but this collector: its
-/// pages come from, and return to, the pages of [`LinearMemory`].
+/// pages come from the pages of [`LinearMemory`].
 pub struct RustAllocator;
 
-// SAFETY: `dlmalloc` upholds the contract of an allocator; one thread.
+// SAFETY: what `Extents` gives is in pages that nobody else has, and in no other range that
+// it gave and did not get back; it is aligned to `LIST_ALIGN`.
 unsafe impl GlobalAlloc for RustAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() > RANGE_ALIGN {
+        if layout.align() > LIST_ALIGN {
             // No type that crosses a component's boundary needs more.
             return ptr::null_mut();
         }
-        // SAFETY: one thread, and dlmalloc does not call back.
-        unsafe { (*RUST.0.get()).malloc(layout.size(), RANGE_ALIGN) }
+        // SAFETY: one thread, and `take` does not come back here.
+        let lists = unsafe { &mut *LISTS.0.get() };
+        let size_bytes = layout.size() as u32;
+        let address = lists.take(&mut LinearMemory(()), size_bytes, ALL_PAGES, ALL_PAGES);
+        address.map_or(ptr::null_mut(), |address| address as *mut u8)
     }
 
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above; the caller gives what `alloc` gave.
-        unsafe { (*RUST.0.get()).free(pointer, layout.size(), RANGE_ALIGN) }
+    unsafe fn dealloc(&self, pointer: *mut u8, _: Layout) {
+        // SAFETY: as above. The caller gives what `alloc` gave.
+        unsafe { &mut *LISTS.0.get() }.give(&mut LinearMemory(()), pointer as u32);
     }
 }
 
@@ -322,23 +281,16 @@ impl Memory for LinearMemory {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) }
     }
 
-    fn take_pages(&mut self, pages: u32) -> Option<u32> {
-        take_pages(pages)
+    fn take_pages(&mut self, pages: u32, most_growth_pages: u32) -> Option<u32> {
+        take_pages(pages, most_growth_pages)
     }
 
     fn give_pages(&mut self, address: u32, pages: u32) {
         give_pages(address, pages);
     }
 
-    fn take_bytes(&mut self, size_bytes: u32) -> Option<u32> {
-        // SAFETY: one thread, and dlmalloc does not call back.
-        let address = unsafe { (*RANGES.0.get()).malloc(size_bytes as usize, RANGE_ALIGN) };
-        (!address.is_null()).then_some(address as u32)
-    }
-
-    fn give_bytes(&mut self, address: u32, size_bytes: u32) {
-        // SAFETY: as `take_bytes`, which gave the range.
-        unsafe { (*RANGES.0.get()).free(address as *mut u8, size_bytes as usize, RANGE_ALIGN) }
+    fn free_pages(&self) -> u32 {
+        with_free_pages(|free| free.count)
     }
 
     fn size_bytes(&self) -> u64 {
@@ -349,10 +301,5 @@ impl Memory for LinearMemory {
     fn stack_pointer(&self) -> u32 {
         let in_this_frame = 0_u32;
         &raw const *black_box(&in_this_frame) as u32
-    }
-
-    fn settle(&mut self) {
-        // SAFETY: as `take_bytes`.
-        unsafe { (*RANGES.0.get()).trim(0) };
     }
 }

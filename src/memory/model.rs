@@ -2,7 +2,7 @@
 //!
 //! It behaves as linear memory does, and is stricter: every access is in bounds and
 //! (in debug builds) aligned and not below the first page that can be taken; what
-//! is taken or given back is filled with a pattern; other growers can be played
+//! is taken or given back is overwritten; other growers can be played
 //! (gaps between pages), and growth, or all taking, can be refused at any moment.
 
 extern crate alloc;
@@ -10,8 +10,7 @@ extern crate alloc;
 use crate::memory::Memory;
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+use alloc::collections::BTreeSet;
 use core::ops::Range;
 
 /// A native model of linear memory.
@@ -24,13 +23,7 @@ pub struct ModelMemory {
     length_bytes: usize,
     /// Where memory begins that can be taken. All below it is somebody else's.
     start: u32,
-    free_pages: BTreeMap<u32, ()>,
-    /// Free byte ranges: address to length. Never adjacent to each other.
-    free_ranges: BTreeMap<u32, u32>,
-    /// Segments that byte ranges come from: address to pages.
-    segments: BTreeMap<u32, u32>,
-    /// Byte ranges in use: address to length.
-    ranges: BTreeMap<u32, u32>,
+    free_pages: BTreeSet<u32>,
     most_pages: u32,
     /// Growths that succeed before the next is refused; none for no end.
     growths_left: Option<u64>,
@@ -105,16 +98,6 @@ impl ModelMemory {
         (self.size_bytes() >> BLOCK_SHIFT) as u32
     }
 
-    /// Pages that nobody uses.
-    pub fn free_pages(&self) -> u32 {
-        self.free_pages.len() as u32
-    }
-
-    /// Bytes in ranges that were taken and not given back.
-    pub fn ranges_bytes(&self) -> u64 {
-        self.ranges.values().map(|&length| u64::from(length)).sum()
-    }
-
     fn grow(&mut self, pages: u32) -> Option<u32> {
         let first = self.try_grow(pages);
         self.refusals += u64::from(first.is_none());
@@ -152,7 +135,7 @@ impl ModelMemory {
     fn free_run(&self, pages: u32) -> Option<u32> {
         let mut run = 0;
         let mut previous = None;
-        for &page in self.free_pages.keys() {
+        for &page in &self.free_pages {
             run = if previous.is_some_and(|p| p + 1 == page) { run + 1 } else { 1 };
             previous = Some(page);
             if run == pages {
@@ -162,23 +145,13 @@ impl ModelMemory {
         None
     }
 
-    fn insert_free_range(&mut self, mut address: u32, mut length: u32) {
-        if let Some((&before, &before_length)) = self.free_ranges.range(..address).next_back()
-            && before + before_length == address
-            && !self.segments.contains_key(&address)
-        {
-            self.free_ranges.remove(&before);
-            address = before;
-            length += before_length;
+    /// The free pages at the end of memory, which growth adds to.
+    fn free_at_the_end(&self) -> u32 {
+        if self.gap_pages > 0 {
+            return 0;
         }
-        let end = address + length;
-        if let Some(&after_length) = self.free_ranges.get(&end)
-            && !self.segments.contains_key(&end)
-        {
-            self.free_ranges.remove(&end);
-            length += after_length;
-        }
-        self.free_ranges.insert(address, length);
+        let end = self.pages();
+        (1..=end).take_while(|below| self.free_pages.contains(&(end - below))).count() as u32
     }
 
     /// Where so many bytes at an address are.
@@ -190,11 +163,6 @@ impl ModelMemory {
         debug_assert!(at + length <= self.length_bytes, "access at {address:#x}, behind memory");
         at
     }
-}
-
-/// Ranges are multiples of 8 bytes.
-fn rounded(size_bytes: u32) -> Option<u32> {
-    size_bytes.max(8).checked_next_multiple_of(8)
 }
 
 impl Memory for ModelMemory {
@@ -252,60 +220,43 @@ impl Memory for ModelMemory {
         self.granules.as_flattened_mut()[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    fn take_pages(&mut self, pages: u32) -> Option<u32> {
+    fn take_pages(&mut self, pages: u32, most_growth_pages: u32) -> Option<u32> {
         if self.exhausted {
             return None;
         }
-        if let Some(first) = self.free_run(pages) {
-            for page in first..first + pages {
-                self.free_pages.remove(&page);
+        let first = match self.free_run(pages) {
+            Some(first) => first,
+            None => {
+                let at_the_end = self.free_at_the_end();
+                let growth = pages - at_the_end;
+                if growth > most_growth_pages {
+                    return None;
+                }
+                self.grow(growth)? - at_the_end
             }
-            return Some(first << BLOCK_SHIFT);
+        };
+        for page in first..first + pages {
+            self.free_pages.remove(&page);
         }
-        let first = self.grow(pages)?;
-        Some(first << BLOCK_SHIFT)
+        let address = first << BLOCK_SHIFT;
+        self.fill(address, pages * BLOCK_BYTES, 0xc3);
+        Some(address)
     }
 
     fn give_pages(&mut self, address: u32, pages: u32) {
         assert_eq!(address % BLOCK_BYTES, 0, "{address:#x} is not a page");
         self.fill(address, pages * BLOCK_BYTES, 0x5a);
         for page in address >> BLOCK_SHIFT..(address >> BLOCK_SHIFT) + pages {
-            let before = self.free_pages.insert(page, ());
-            assert!(before.is_none(), "page {page} given back twice");
+            assert!(self.free_pages.insert(page), "page {page} given back twice");
         }
     }
 
-    fn take_bytes(&mut self, size_bytes: u32) -> Option<u32> {
-        if self.exhausted {
-            return None;
-        }
-        let size = rounded(size_bytes)?;
-        let fit = self.free_ranges.iter().find(|&(_, &length)| length >= size);
-        let (address, length) = match fit {
-            Some((&address, &length)) => (address, length),
-            None => {
-                let pages = size.div_ceil(BLOCK_BYTES);
-                let taken = self.take_pages(pages)?;
-                self.segments.insert(taken, pages);
-                self.insert_free_range(taken, pages * BLOCK_BYTES);
-                (taken, pages * BLOCK_BYTES)
-            }
-        };
-        self.free_ranges.remove(&address);
-        if length > size {
-            self.free_ranges.insert(address + size, length - size);
-        }
-        self.ranges.insert(address, size);
-        self.fill(address, size, 0xc3);
-        Some(address)
+    fn free_pages(&self) -> u32 {
+        self.free_pages.len() as u32
     }
 
-    fn give_bytes(&mut self, address: u32, size_bytes: u32) {
-        let size = self.ranges.remove(&address);
-        assert_eq!(size, rounded(size_bytes), "{address:#x} is not a range of {size_bytes}");
-        let size = rounded(size_bytes).expect("it was rounded when it was taken");
-        self.fill(address, size, 0x3c);
-        self.insert_free_range(address, size);
+    fn forget(&mut self, address: u32, length_bytes: u32) {
+        self.fill(address, length_bytes, 0x3c);
     }
 
     fn size_bytes(&self) -> u64 {
@@ -314,21 +265,5 @@ impl Memory for ModelMemory {
 
     fn stack_pointer(&self) -> u32 {
         self.stack_pointer
-    }
-
-    fn settle(&mut self) {
-        let empty: Vec<(u32, u32)> = self
-            .segments
-            .iter()
-            .filter(|&(address, pages)| {
-                self.free_ranges.get(address) == Some(&(pages * BLOCK_BYTES))
-            })
-            .map(|(&address, &pages)| (address, pages))
-            .collect();
-        for (address, pages) in empty {
-            self.segments.remove(&address);
-            self.free_ranges.remove(&address);
-            self.give_pages(address, pages);
-        }
     }
 }

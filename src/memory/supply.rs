@@ -1,82 +1,156 @@
 //! Memory under a limit, counted.
 //!
 //! Everything the collector takes, it takes here: blocks, large objects and its
-//! own tables. Invariant: `taken_bytes ≤ limit_bytes`, and it is the sum of what
-//! was taken less what was given back.
+//! own tables. The limit bounds pages: those that are taken, and those that lie free
+//! between them because memory cannot become smaller. So memory does not grow beyond the
+//! limit, however what is taken is strewn over it.
+//!
+//! Invariants: `taken_pages ≤ limit_pages`, and it is the number of blocks and of pages
+//! that extents are cut from; `used_bytes` is the sum of what was taken less what was
+//! given back.
 
 use crate::memory::Memory;
-use crate::units::BLOCK_BYTES;
+use crate::memory::extents::Extents;
+use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
+
+/// What a range of bytes is for. The two share no page: tables are few and stay, and among
+/// large objects each would keep a page from the next one.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// One of the collector's own tables.
+    Table,
+    /// A large object.
+    Object,
+}
 
 /// A memory, how much of it is taken, and how much may be.
 #[derive(Debug)]
 pub struct Supply<M> {
     /// For loads and stores.
     pub memory: M,
-    limit_bytes: u64,
-    taken_bytes: u64,
-    peak_bytes: u64,
+    extents: [Extents; 2],
+    blocks: u32,
+    limit_pages: u32,
+    peak_pages: u32,
+    used_bytes: u64,
 }
 
 impl<M: Memory> Supply<M> {
     /// A supply from which nothing is taken.
     pub const fn new(memory: M) -> Self {
-        Supply { memory, limit_bytes: u64::MAX, taken_bytes: 0, peak_bytes: 0 }
+        Supply {
+            memory,
+            extents: [const { Extents::new(false) }; 2],
+            blocks: 0,
+            limit_pages: u32::MAX,
+            peak_pages: 0,
+            used_bytes: 0,
+        }
     }
 
-    /// Limits what may be taken from now on.
+    /// Limits what may be taken from now on, to the whole pages of so many bytes.
     pub fn set_limit(&mut self, limit_bytes: u64) {
-        self.limit_bytes = limit_bytes;
+        self.limit_pages = u32::try_from(limit_bytes >> BLOCK_SHIFT).unwrap_or(u32::MAX);
     }
 
     /// Whether so many bytes are within the limit, if nothing else is taken.
     pub fn is_within_limit(&self, size_bytes: u32) -> bool {
-        u64::from(size_bytes) <= self.limit_bytes
+        Extents::pages_for(size_bytes).is_some_and(|pages| pages <= self.limit_pages)
     }
 
-    /// Bytes taken now.
+    /// Bytes of the pages taken now.
     pub fn taken_bytes(&self) -> u64 {
-        self.taken_bytes
+        u64::from(self.taken_pages()) << BLOCK_SHIFT
     }
 
     /// The most bytes taken at one time.
     pub fn peak_bytes(&self) -> u64 {
-        self.peak_bytes
+        u64::from(self.peak_pages) << BLOCK_SHIFT
+    }
+
+    /// Bytes of blocks and ranges, taken now.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes
     }
 
     /// Takes one block, with undefined content.
     pub fn take_block(&mut self) -> Option<u32> {
-        self.admit(BLOCK_BYTES)?;
-        let block = self.memory.take_pages(1)?;
-        self.count(BLOCK_BYTES);
+        let (pages, growth) = self.pages_left();
+        if pages == 0 {
+            return None;
+        }
+        let block = self.memory.take_pages(1, growth)?;
+        self.blocks += 1;
+        self.used_bytes += u64::from(BLOCK_BYTES);
+        self.note_peak();
         Some(block)
     }
 
     /// Gives a block back.
     pub fn give_block(&mut self, address: u32) {
         self.memory.give_pages(address, 1);
-        self.taken_bytes -= u64::from(BLOCK_BYTES);
+        self.blocks -= 1;
+        self.used_bytes -= u64::from(BLOCK_BYTES);
     }
 
-    /// Takes a range of bytes, aligned to 8, with undefined content.
-    pub fn take_bytes(&mut self, size_bytes: u32) -> Option<u32> {
-        self.admit(size_bytes)?;
-        let address = self.memory.take_bytes(size_bytes)?;
-        self.count(size_bytes);
+    /// Takes a range of bytes, aligned to 16, with undefined content.
+    pub fn take_bytes(&mut self, purpose: Purpose, size_bytes: u32) -> Option<u32> {
+        let (pages, growth) = self.pages_left();
+        let extents = &mut self.extents[purpose as usize];
+        let address = extents.take(&mut self.memory, size_bytes, pages, growth)?;
+        self.memory.forget(address, size_bytes);
+        self.used_bytes += u64::from(size_bytes);
+        self.note_peak();
         Some(address)
     }
 
     /// Gives back a range of bytes.
-    pub fn give_bytes(&mut self, address: u32, size_bytes: u32) {
-        self.memory.give_bytes(address, size_bytes);
-        self.taken_bytes -= u64::from(size_bytes);
+    pub fn give_bytes(&mut self, purpose: Purpose, address: u32, size_bytes: u32) {
+        self.memory.forget(address, size_bytes);
+        self.extents[purpose as usize].give(&mut self.memory, address);
+        self.used_bytes -= u64::from(size_bytes);
     }
 
-    fn admit(&self, size_bytes: u32) -> Option<()> {
-        (self.taken_bytes + u64::from(size_bytes) <= self.limit_bytes).then_some(())
+    /// Gives back the last `less_bytes` of a table's range.
+    pub fn shorten_table(&mut self, address: u32, size_bytes: u32, less_bytes: u32) {
+        let kept_bytes = size_bytes - less_bytes;
+        self.memory.forget(address + kept_bytes, less_bytes);
+        self.extents[Purpose::Table as usize].shorten(&mut self.memory, address, kept_bytes);
+        self.used_bytes -= u64::from(less_bytes);
     }
 
-    fn count(&mut self, size_bytes: u32) {
-        self.taken_bytes += u64::from(size_bytes);
-        self.peak_bytes = self.peak_bytes.max(self.taken_bytes);
+    /// The first header of an extent that is not as it must be.
+    pub fn inconsistency(&self) -> Option<u32> {
+        self.extents.iter().find_map(|extents| extents.inconsistency(&self.memory))
+    }
+
+    /// Takes all that is left in the pages of tables, but for ranges of so many bytes.
+    #[cfg(test)]
+    pub fn use_up(&mut self, but_bytes: &[u32]) {
+        let kept: [_; 4] = core::array::from_fn(|index| {
+            let size_bytes = *but_bytes.get(index)?;
+            Some((self.take_bytes(Purpose::Table, size_bytes)?, size_bytes))
+        });
+        for shift in (0..BLOCK_SHIFT).rev() {
+            let tables = &mut self.extents[Purpose::Table as usize];
+            while tables.take(&mut self.memory, 1 << shift, 0, 0).is_some() {}
+        }
+        for (address, size_bytes) in kept.into_iter().flatten() {
+            self.give_bytes(Purpose::Table, address, size_bytes);
+        }
+    }
+
+    fn taken_pages(&self) -> u32 {
+        self.blocks + self.extents[0].pages() + self.extents[1].pages()
+    }
+
+    /// How many pages may be taken, and by how many memory may grow.
+    fn pages_left(&self) -> (u32, u32) {
+        let pages = self.limit_pages.saturating_sub(self.taken_pages());
+        (pages, pages.saturating_sub(self.memory.free_pages()))
+    }
+
+    fn note_peak(&mut self) {
+        self.peak_pages = self.peak_pages.max(self.taken_pages());
     }
 }

@@ -9,7 +9,7 @@ use tether_model::choices::Choices;
 /// A block of free granules.
 fn block() -> (ModelMemory, u32) {
     let mut memory = ModelMemory::new();
-    let block = memory.take_pages(1).unwrap();
+    let block = memory.take_pages(1, 1).unwrap();
     memory.fill(block, BLOCK_GRANULES, 0);
     (memory, block)
 }

@@ -123,9 +123,9 @@ fn waiting_handles_take_room_of_their_own() {
 #[test]
 fn a_table_that_memory_refuses_to_let_grow_takes_no_more_than_it_needs() {
     let mut fixture = Fixture::with_entries(3);
-    let before = fixture.supply.taken_bytes();
     // Room for 40 entries, but not for 64.
-    fixture.supply.set_limit(before + 40 * u64::from(super::RECORD_BYTES));
+    fixture.supply.use_up(&[40 * super::RECORD_BYTES]);
+    fixture.supply.set_limit(fixture.supply.taken_bytes());
     fixture.table.reserve(&mut fixture.supply, 37).unwrap();
     assert_eq!(fixture.table.capacity(), 40);
     let refused = fixture.table.reserve(&mut fixture.supply, 80);

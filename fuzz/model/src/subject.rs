@@ -93,7 +93,7 @@ impl Native {
     ///
     /// Errors: as [`Heap::new`]; `OutOfMemory` where not even the root range can be had.
     pub fn over(mut memory: ModelMemory, options: Options) -> Result<Native, Error> {
-        let range = memory.take_pages(1).ok_or(Error::OutOfMemory { needed_bytes: 1 << 16 })?;
+        let range = memory.take_pages(1, 1).ok_or(Error::OutOfMemory { needed_bytes: 1 << 16 })?;
         Ok(Native { heap: Heap::with_observer(memory, options, Count::default())?, range })
     }
 
