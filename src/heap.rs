@@ -38,7 +38,7 @@ use crate::config::Options;
 use crate::error::Error;
 use crate::large::LargeObjects;
 use crate::layout::{LayoutId, Layouts, Shape, Words};
-use crate::mark::{MarkStack, Marker, Near};
+use crate::mark::{MarkStack, Marker, Near, Untraced};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{COLOUR_A, START};
@@ -315,7 +315,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             near: Near { map: self.blocks.page_map(), unmarked, marked: self.live },
             #[cfg(feature = "interior-pointers")]
             interior_pointers: self.options.interior_pointers,
-            overflowed: false,
+            untraced: Untraced::NONE,
         };
         for index in self.roots.indexes().into_iter().flatten() {
             marker.mark_root(self.roots.root(&marker.supply.memory, index));
@@ -336,7 +336,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             #[cfg(feature = "interior-pointers")]
             InFlight::Range(from, to) => marker.mark_range(from, to),
         }
-        marker.finish(&self.blocks);
+        marker.finish();
     }
 
     /// Moves the entries of dead wrappers to the released ones. The objects are

@@ -20,6 +20,10 @@ const LAYOUT: u32 = 2;
 /// of the alignment, and from bit 16 on how far the object is from its range's start.
 const FLAGS: u32 = 3;
 
+/// The bit of the flags that is set, during a marking, if the object is marked and could not
+/// be traced yet.
+const UNTRACED: u32 = 1 << 5;
+
 /// A large object to be.
 #[derive(Clone, Copy, Debug)]
 pub struct NewLarge {
@@ -194,6 +198,18 @@ impl LargeObjects {
     pub fn set_colour<M: Memory>(&self, memory: &mut M, position: u32, colour: u8) {
         let flags = self.table.word(memory, position, FLAGS) & !u32::from(START);
         self.table.set_word(memory, position, FLAGS, flags | u32::from(colour));
+    }
+
+    /// Whether an object is noted as untraced.
+    pub fn is_untraced<M: Memory>(&self, memory: &M, position: u32) -> bool {
+        self.table.word(memory, position, FLAGS) & UNTRACED != 0
+    }
+
+    /// Notes that an object is untraced, or no longer.
+    pub fn set_untraced<M: Memory>(&self, memory: &mut M, position: u32, untraced: bool) {
+        let bit = if untraced { UNTRACED } else { 0 };
+        let flags = self.table.word(memory, position, FLAGS) & !UNTRACED;
+        self.table.set_word(memory, position, FLAGS, flags | bit);
     }
 
     /// Notes that an object is a wrapper, or no longer.

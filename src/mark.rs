@@ -5,27 +5,28 @@
 //! visited at a time (of a conservative one, 64), and what that brings is traced
 //! before the next, so that an array does not fill the stack.
 //!
-//! The stack grows when it is full. When that is refused, the object that did
-//! not fit stays *unmarked*, and a flag is set; once the stack is empty, all
-//! marked objects are traced again, which finds every unmarked one that they
-//! refer to. Each such pass marks at least one object more, so it ends; nothing
-//! traps and nothing live is dropped, whatever the heap's shape
-//! ([handbook §2.2], [boehm-overflow]).
+//! The stack grows when it is full. When that is refused, an object that does not fit is
+//! marked all the same and noted as *untraced*: by a bit in the first KiB of its block,
+//! which describes the block's own metadata and is zero otherwise, or by a flag in the
+//! table of large objects. Once the stack is empty, the untraced objects are found by
+//! these bits and traced. So nothing live is dropped and hardly anything is traced
+//! twice, whatever the heap's shape ([handbook §2.2] has what others do).
 //!
-//! Invariants: an object on the stack is marked and traced; a marked object's
-//! references are marked or on the way to be, except those that the flag is for.
+//! Invariants: an object on the stack is marked and has something to trace; a marked
+//! object's references are marked, or it is on the stack, being traced, or untraced; after
+//! marking no object is untraced, and the bits are zero again.
 
 #[cfg(test)]
 mod tests;
 
-use crate::blocks::{Blocks, PageMap};
+use crate::blocks::PageMap;
 use crate::large::LargeObjects;
 use crate::layout::{LEAF, LayoutId, Layouts};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{self, END, LAST_REFERENCES, REFERENCE_0, REFERENCE_1};
 use crate::region::Region;
-use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
+use crate::units::{BLOCK_SHIFT, GRANULE_BYTES, Reference, WORD_BYTES};
 
 /// Bytes of the mark stack that a heap always has: 2,048 objects. In the tests inside the
 /// crate there is room for 64, so that few objects are too many.
@@ -184,14 +185,35 @@ pub struct Marker<'a, M> {
     /// Whether a conservatively traced word may point inside an object.
     #[cfg(feature = "interior-pointers")]
     pub interior_pointers: bool,
-    /// Whether an object was left out because the stack could not grow.
-    pub overflowed: bool,
+    /// What did not fit on the stack.
+    pub untraced: Untraced,
+}
+
+/// Where the untraced objects are.
+#[derive(Clone, Copy, Debug)]
+pub struct Untraced {
+    /// Whether the stack was refused memory: it is not asked for again.
+    refused: bool,
+    /// The lowest and the highest page with untraced objects, and the same for positions in
+    /// the table of large objects.
+    pages: (u32, u32),
+    positions: (u32, u32),
+}
+
+impl Untraced {
+    const NOWHERE: (u32, u32) = (u32::MAX, 0);
+    /// No object is untraced.
+    pub const NONE: Untraced =
+        Untraced { refused: false, pages: Self::NOWHERE, positions: Self::NOWHERE };
+
+    fn note(bounds: &mut (u32, u32), at: u32) {
+        *bounds = (bounds.0.min(at), bounds.1.max(at));
+    }
 }
 
 impl<M: Memory> Marker<'_, M> {
     /// Marks what a root names, and what that reaches. The stack is empty before
-    /// and after, so the root itself always fits: an overflow only ever leaves out
-    /// what a marked object refers to.
+    /// and after.
     #[inline(never)]
     pub fn mark_root(&mut self, address: Reference) {
         self.visit(address);
@@ -222,11 +244,35 @@ impl<M: Memory> Marker<'_, M> {
             }
             return;
         }
-        // Where room is refused, what needs it is left out.
-        let _ = self.stack.has_room(1) || self.stack.make_room(self.supply, 1);
+        let has_room = self.make_room(1);
         let (hot, done) = self.visit_in_block(self.near, self.stack.hot(), 0, address);
         self.stack.cool(hot);
-        self.overflowed |= !done;
+        if !done {
+            debug_assert!(!has_room, "what has room is put on the stack");
+            self.mark_untraced(address & !(GRANULE_BYTES - 1));
+        }
+    }
+
+    /// Makes sure of `count` free words of the stack, if memory was not refused before.
+    fn make_room(&mut self, count: u32) -> bool {
+        if self.stack.has_room(count) {
+            return true;
+        }
+        let has_room = !self.untraced.refused && self.stack.make_room(self.supply, count);
+        self.untraced.refused = !has_room;
+        has_room
+    }
+
+    /// Marks an object in a block, and notes that it is untraced.
+    #[cold]
+    fn mark_untraced(&mut self, address: Reference) {
+        let memory = &mut self.supply.memory;
+        let start = metadata::metadata_of(address);
+        let byte = memory.load_u8(start) ^ (self.near.unmarked | self.near.marked);
+        memory.store_u8(start, byte);
+        self.near.map.note_marked(memory, address);
+        metadata::note_untraced(memory, start);
+        Untraced::note(&mut self.untraced.pages, address >> BLOCK_SHIFT);
     }
 
     /// Marks the object that a word may name: its start, or, if that is asked
@@ -269,12 +315,12 @@ impl<M: Memory> Marker<'_, M> {
         }
     }
 
-    /// After the roots: traces until nothing reachable is unmarked, then shrinks
-    /// the stack.
-    pub fn finish(&mut self, blocks: &Blocks) {
-        while self.overflowed {
-            self.overflowed = false;
-            self.trace_marked_again(blocks);
+    /// After the roots: traces until nothing is untraced, then shrinks the stack.
+    pub fn finish(&mut self) {
+        while self.untraced.pages != Untraced::NOWHERE
+            || self.untraced.positions != Untraced::NOWHERE
+        {
+            self.trace_untraced();
         }
         self.stack.shrink(self.supply);
     }
@@ -344,13 +390,14 @@ impl<M: Memory> Marker<'_, M> {
         if self.large.layout(memory, position) == LEAF {
             return self.large.set_colour(memory, position, self.near.marked);
         }
-        if !self.stack.has_room(2) && !self.stack.make_room(self.supply, 2) {
-            self.overflowed = true;
-            return;
-        }
+        let has_room = self.make_room(2);
         let memory = &mut self.supply.memory;
         self.large.set_colour(memory, position, self.near.marked);
-        self.push_large(position);
+        if has_room {
+            return self.push_large(position);
+        }
+        self.large.set_untraced(memory, position, true);
+        Untraced::note(&mut self.untraced.positions, position);
     }
 
     /// Puts a large object on the stack, to be traced from its first word on. Room for
@@ -513,32 +560,41 @@ impl<M: Memory> Marker<'_, M> {
         }
     }
 
-    /// After an overflow: traces every marked object again, one at a time. The
-    /// stack is empty before each, so there is room for it.
+    /// Traces the untraced objects, one at a time: the stack is empty before each. Where
+    /// others become untraced meanwhile, they are traced now or the next time.
     #[cold]
-    fn trace_marked_again(&mut self, blocks: &Blocks) {
-        for index in 0..blocks.count() {
-            let block = blocks.block(&self.supply.memory, index);
-            let end = metadata::metadata_end(block);
-            let mut at = metadata::first_metadata(block);
-            loop {
-                at = metadata::find(&self.supply.memory, at, end, self.near.marked);
-                if at == end {
-                    break;
-                }
-                if metadata::is_traced(self.supply.memory.load_u8(at)) {
-                    self.stack.next = metadata::granule_of(at);
-                    self.drain();
-                }
-                at += 1;
+    fn trace_untraced(&mut self) {
+        let Untraced { pages, positions, .. } = self.untraced;
+        self.untraced.pages = Untraced::NOWHERE;
+        self.untraced.positions = Untraced::NOWHERE;
+        for page in pages.0..=pages.1 {
+            let block = page << BLOCK_SHIFT;
+            if self.near.map.is_block(&self.supply.memory, block) {
+                self.trace_untraced_in(block);
             }
         }
-        for position in 0..self.large.count() {
-            let memory = &self.supply.memory;
-            let marked = self.large.flags(memory, position) & self.near.marked != 0;
-            if marked && self.large.layout(memory, position) != LEAF {
+        for position in positions.0..=positions.1 {
+            let memory = &mut self.supply.memory;
+            if self.large.is_untraced(memory, position) {
+                self.large.set_untraced(memory, position, false);
                 self.push_large(position);
                 self.drain();
+            }
+        }
+    }
+
+    fn trace_untraced_in(&mut self, block: u32) {
+        let mut at = block;
+        while let Some((noted, granules)) =
+            metadata::take_untraced(&mut self.supply.memory, block, at)
+        {
+            at = noted;
+            for start in granules {
+                let byte = self.supply.memory.load_u8(start);
+                if byte & self.near.marked != 0 && metadata::is_traced(byte) {
+                    self.stack.next = metadata::granule_of(start);
+                    self.drain();
+                }
             }
         }
     }

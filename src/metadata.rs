@@ -166,6 +166,50 @@ pub const fn metadata_end(block: u32) -> u32 {
     block + BLOCK_GRANULES
 }
 
+/// The metadata of the metadata's own granules, which are no objects: the first KiB of a
+/// block. It is zero except during a marking that has untraced objects. Then it has a
+/// byte for each eight granules of the block, and in that a bit for each two of them; bits that
+/// no start has alone, so that still no object is found there. The first byte is not zero
+/// if any other is not.
+const UNTRACED: u8 = 0xf0;
+const UNTRACED_SHIFT: u32 = 4;
+
+/// Notes the object whose start byte is at `start` as untraced.
+pub fn note_untraced<M: Memory>(memory: &mut M, start: u32) {
+    let block = block_of(start);
+    let granule = start - block;
+    let at = block + (granule >> 3);
+    let bit = 1 << (UNTRACED_SHIFT + (granule >> 1 & 3));
+    let byte = memory.load_u8(at) | bit;
+    memory.store_u8(at, byte);
+    memory.store_u8(block, UNTRACED);
+}
+
+/// Forgets the next untraced objects of a block that are noted at `from` or behind. Gives where they were
+/// noted, to go on from, and the metadata bytes of the two granules at one of which they
+/// start, perhaps at both.
+pub fn take_untraced<M: Memory>(
+    memory: &mut M,
+    block: u32,
+    from: u32,
+) -> Option<(u32, core::ops::Range<u32>)> {
+    if from == block {
+        if memory.load_u8(block) == 0 {
+            return None;
+        }
+        memory.store_u8(block, 0);
+    }
+    let at = find(memory, from, first_metadata(block), UNTRACED);
+    if at == first_metadata(block) {
+        return None;
+    }
+    let byte = memory.load_u8(at);
+    let bit = byte.trailing_zeros();
+    memory.store_u8(at, byte & (byte - 1));
+    let first = block + ((at - block) << 3) + ((bit - UNTRACED_SHIFT) << 1);
+    Some((at, first..first + 2))
+}
+
 const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
 
 /// The first metadata byte in `from..end` that has one of `bits`, or `end`.

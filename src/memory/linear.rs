@@ -15,7 +15,7 @@
 
 use crate::memory::Memory;
 use crate::memory::extents::Extents;
-use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
+use crate::units::BLOCK_SHIFT;
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::UnsafeCell;
