@@ -242,6 +242,7 @@ impl Blocks {
             let last = self.block(&supply.memory, self.count);
             supply.memory.store_u32(self.list.address + index * WORD_BYTES, last);
         }
+        self.list.fit(supply, self.count * WORD_BYTES);
         self.sweep_index = 0;
         self.sweep_at = 0;
         self.free_bytes = 0;

@@ -178,8 +178,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// words of `element` each. One of the two may have no words.
     ///
     /// The same description gives the same number. May collect, where memory is
-    /// short. Errors: `InvalidLayout`, `OutOfMemory`, `Closed`. Cost: a look at
-    /// every layout defined so far.
+    /// short. Errors: `InvalidLayout`, `OutOfMemory`, `Closed`. Cost: constant, but for the
+    /// growth of the table.
     pub fn define_layout(&mut self, fixed: Words, element: Words) -> Result<LayoutId, Error> {
         self.check_open()?;
         let shape = Shape::new(fixed, element)?;
@@ -208,7 +208,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn close(&mut self) -> Result<u32, Error> {
         self.check_open()?;
         self.closed = true;
-        self.wrap_table.close(&mut self.supply.memory);
+        self.wrap_table.close(&mut self.supply);
         self.release_memory();
         Ok(self.wrap_table.pending())
     }
@@ -279,6 +279,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.stress_dead();
         self.large.sweep(&mut self.supply, self.live);
         self.blocks.begin_sweep(&mut self.supply);
+        self.pins.shrink(&mut self.supply);
+        #[cfg(feature = "interior-pointers")]
+        self.ranges.shrink(&mut self.supply);
         self.note_collection(cause);
         self.observer.ended(Collection {
             number: self.collections,
@@ -343,7 +346,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// not swept yet: a dead one still has its other colour.
     fn release_dead_wrappers(&mut self) {
         let (map, large, live) = (self.blocks.page_map(), &self.large, self.live);
-        self.wrap_table.release_dead(&mut self.supply.memory, |memory, wrapper| {
+        self.wrap_table.release_dead(&mut self.supply, |memory, wrapper| {
             match map.start(memory, wrapper) {
                 Some(start) => memory.load_u8(start) & live != 0,
                 None => large

@@ -88,7 +88,7 @@ impl LargeObjects {
         new: NewLarge,
     ) -> Option<Reference> {
         let NewLarge { size_bytes, layout, alignment, zeroed, colour } = new;
-        if !self.table.reserve(supply, self.table.length() + 1) {
+        if !self.table.reserve_indexed(supply, self.table.length() + 1) {
             return None;
         }
         let range_bytes = size_bytes + slack_bytes(alignment);
@@ -128,7 +128,7 @@ impl LargeObjects {
     /// Readies the space for [`find_inside`](Self::find_inside).
     #[cfg(feature = "interior-pointers")]
     pub fn sort<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        self.table.sort(&mut supply.memory);
+        self.table.sort(supply);
         self.table.index_all(supply);
     }
 
@@ -243,7 +243,7 @@ impl LargeObjects {
     ) {
         let before = self.table.length();
         let (mut lowest, mut highest_end, mut bytes) = (u32::MAX, 0, 0);
-        self.table.partition(&mut supply.memory, |_, record| {
+        self.table.partition(supply, |_, record| {
             let kept = record[FLAGS as usize] as u8 & live != 0;
             if kept {
                 lowest = lowest.min(record[0]);
@@ -257,6 +257,7 @@ impl LargeObjects {
             give(supply, range, range_bytes);
         }
         if self.table.length() < before {
+            self.table.shrink(supply, self.table.length());
             self.table.index_all(supply);
         }
         (self.lowest, self.highest_end, self.bytes) = (lowest, highest_end, bytes);

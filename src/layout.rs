@@ -5,6 +5,7 @@
 //! *conservative*. The same description gets the same number.
 
 use crate::error::Error;
+use crate::index::{Index, mix};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{self, TEMPLATE_GRANULES};
@@ -94,6 +95,13 @@ impl Shape {
         })
     }
 
+    /// A number that is the same for the same shape, and seldom for another.
+    fn key(self) -> u32 {
+        let halves = |bits: u64| [bits as u32, (bits >> 32) as u32];
+        let [[a, b], [c, d]] = [halves(self.fixed), halves(self.element)];
+        [a, b, c, d, self.element_words].iter().fold(self.fixed_words, |key, word| mix(key ^ word))
+    }
+
     /// The metadata of an object of this shape, where it is small and of fixed
     /// size; 0 where not.
     #[inline]
@@ -161,13 +169,15 @@ pub struct Small {
 #[derive(Debug, Default)]
 pub struct Layouts {
     table: Region,
+    /// By [`Shape::key`].
+    index: Index,
     count: u32,
 }
 
 impl Layouts {
     /// No layouts but the built-in ones.
     pub const fn new() -> Self {
-        Layouts { table: Region::EMPTY, count: 0 }
+        Layouts { table: Region::EMPTY, index: Index::new(), count: 0 }
     }
 
     /// The number of a shape, new or known.
@@ -179,7 +189,9 @@ impl Layouts {
         supply: &mut Supply<M>,
         shape: Shape,
     ) -> Result<LayoutId, Error> {
-        let known = (0..self.count).find(|&index| self.load(&supply.memory, index) == shape);
+        let key = shape.key();
+        let memory = &supply.memory;
+        let known = self.index.find(memory, key, |index| self.load(memory, index) == shape);
         if let Some(index) = known {
             return Ok(FIRST_DEFINED + index);
         }
@@ -187,7 +199,13 @@ impl Layouts {
         if self.count == MOST_LAYOUTS {
             return Err(Error::InvalidLayout { layout: FIRST_DEFINED + self.count });
         }
-        if !self.table.reserve(supply, needed_bytes) {
+        if self.index.enlarge(supply, self.count + 1) {
+            for index in 0..self.count {
+                let key = self.load(&supply.memory, index).key();
+                self.index.insert(&mut supply.memory, key, index);
+            }
+        }
+        if self.count == self.index.room() || !self.table.reserve(supply, needed_bytes) {
             return Err(Error::OutOfMemory { needed_bytes });
         }
         let at = self.table.address + self.count * ENTRY_BYTES;
@@ -197,6 +215,7 @@ impl Layouts {
         memory.store_u64(at + TEMPLATE_OFFSET, shape.template);
         memory.store_u32(at + FIXED_WORDS_OFFSET, shape.fixed_words);
         memory.store_u32(at + 28, shape.element_words);
+        self.index.insert(memory, key, self.count);
         self.count += 1;
         Ok(FIRST_DEFINED + self.count - 1)
     }
@@ -247,12 +266,13 @@ impl Layouts {
 
     /// Bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
-        self.table.size_bytes
+        self.table.size_bytes + self.index.size_bytes()
     }
 
     /// Gives the table back.
     pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.table.release(supply);
+        self.index.release(supply);
         self.count = 0;
     }
 }

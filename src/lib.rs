@@ -57,6 +57,7 @@ mod blocks;
 mod config;
 mod error;
 mod heap;
+mod index;
 mod large;
 pub mod layout;
 mod mark;

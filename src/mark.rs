@@ -194,8 +194,8 @@ pub struct Marker<'a, M> {
 pub struct Untraced {
     /// Whether the stack was refused memory: it is not asked for again.
     refused: bool,
-    /// The lowest and the highest page with untraced objects, and the same for positions in
-    /// the table of large objects.
+    /// The pages with untraced objects lie between these two, and so do their positions in the
+    /// table of large objects: the first, and the one behind the last.
     pages: (u32, u32),
     positions: (u32, u32),
 }
@@ -207,7 +207,7 @@ impl Untraced {
         Untraced { refused: false, pages: Self::NOWHERE, positions: Self::NOWHERE };
 
     fn note(bounds: &mut (u32, u32), at: u32) {
-        *bounds = (bounds.0.min(at), bounds.1.max(at));
+        *bounds = (bounds.0.min(at), bounds.1.max(at + 1));
     }
 }
 
@@ -567,13 +567,13 @@ impl<M: Memory> Marker<'_, M> {
         let Untraced { pages, positions, .. } = self.untraced;
         self.untraced.pages = Untraced::NOWHERE;
         self.untraced.positions = Untraced::NOWHERE;
-        for page in pages.0..=pages.1 {
+        for page in pages.0..pages.1 {
             let block = page << BLOCK_SHIFT;
             if self.near.map.is_block(&self.supply.memory, block) {
                 self.trace_untraced_in(block);
             }
         }
-        for position in positions.0..=positions.1 {
+        for position in positions.0..positions.1 {
             let memory = &mut self.supply.memory;
             if self.large.is_untraced(memory, position) {
                 self.large.set_untraced(memory, position, false);

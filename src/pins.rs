@@ -37,7 +37,7 @@ impl Pins {
             return Ok(count);
         }
         let length = self.table.length() + 1;
-        if !self.table.reserve(supply, length) {
+        if !self.table.reserve_indexed(supply, length) {
             return Err(Error::OutOfMemory { needed_bytes: length.saturating_mul(RECORD_BYTES) });
         }
         self.table.push(&mut supply.memory, [object, 1, 0, 0]);
@@ -89,6 +89,12 @@ impl Pins {
     #[cfg(test)]
     pub fn set_count<M: Memory>(&self, memory: &mut M, position: u32, count: u32) {
         self.table.set_word(memory, position, COUNT, count);
+    }
+
+    /// Gives memory back that is mostly empty.
+    pub fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.table.shrink(supply, self.table.length());
+        self.table.index_all(supply);
     }
 
     /// Gives the memory back.

@@ -50,7 +50,7 @@ impl Ranges {
             return Ok(());
         }
         let length = self.table.length() + 1;
-        if !self.table.reserve(supply, length) {
+        if !self.table.reserve_indexed(supply, length) {
             return Err(Error::OutOfMemory { needed_bytes: length.saturating_mul(RECORD_BYTES) });
         }
         self.table.push(&mut supply.memory, [key, end, 0, 0]);
@@ -95,6 +95,12 @@ impl Ranges {
     /// Bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
         self.table.size_bytes()
+    }
+
+    /// Gives memory back that is mostly empty.
+    pub fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.table.shrink(supply, self.table.length());
+        self.table.index_all(supply);
     }
 
     /// Gives the memory back.

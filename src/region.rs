@@ -67,6 +67,14 @@ impl Region {
         true
     }
 
+    /// Gives back what is beyond twice `needed_bytes`, if that is most of it.
+    pub fn fit<M: Memory>(&mut self, supply: &mut Supply<M>, needed_bytes: u32) {
+        let kept_bytes = needed_bytes.saturating_mul(2).max(Self::LEAST_BYTES);
+        if kept_bytes <= self.size_bytes / 2 {
+            self.shorten(supply, kept_bytes);
+        }
+    }
+
     /// Gives back all but the first `size_bytes` bytes, of which it has more.
     pub fn shorten<M: Memory>(&mut self, supply: &mut Supply<M>, size_bytes: u32) {
         supply.shorten_table(self.address, self.size_bytes, self.size_bytes - size_bytes);

@@ -1,10 +1,11 @@
 //! A growable table of 16-byte records, each found by an address.
 //!
 //! The first word of a record is its key, an object's address; the other three
-//! are its owner's. Beside the records stands an open-addressing index with
-//! linear probing [knuth3 §6.4], at most half full. It is brought up to date when
-//! that is asked for: a record that comes and goes without being looked for costs
-//! it nothing. Order is by insertion until a record is removed or the table sorted.
+//! are its owner's. Beside the records stands an [index](crate::index). It is brought up
+//! to date when that is asked for: a record that comes and goes without being looked
+//! for costs it nothing. Once there is an index, room in the table is room in the index
+//! too, so that no record has to be looked for one by one. Order is by insertion until a
+//! record is removed or the table sorted.
 //!
 //! Invariants: keys are distinct and not 0; the index has exactly one slot for
 //! each of the first `indexed` records, and no other; a growth that is refused
@@ -13,6 +14,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::index::Index;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::region::Region;
@@ -28,14 +30,12 @@ pub type Record = [u32; RECORD_WORDS];
 
 /// The most records, so that sizes in bytes stay in range.
 const MOST_RECORDS: u32 = 1 << 27;
-const LEAST_SLOTS: u32 = 32;
 
 /// The table.
 #[derive(Debug)]
 pub struct Table {
     records: Region,
-    /// Words; each 0, or the number of a record plus 1. A power of two of them.
-    index: Region,
+    index: Index,
     length: u32,
     /// How many of the records are in the index: the first ones.
     indexed: u32,
@@ -44,7 +44,7 @@ pub struct Table {
 impl Table {
     /// A table without records.
     pub const fn new() -> Self {
-        Table { records: Region::EMPTY, index: Region::EMPTY, length: 0, indexed: 0 }
+        Table { records: Region::EMPTY, index: Index::new(), length: 0, indexed: 0 }
     }
 
     /// Records in the table.
@@ -55,32 +55,55 @@ impl Table {
 
     /// Bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
-        self.records.size_bytes + self.index.size_bytes
+        self.records.size_bytes + self.index.size_bytes()
     }
 
-    /// Makes sure of memory for so many records. Whether there is.
+    /// Makes sure of memory for so many records, and for their index if there is one. Whether
+    /// there is.
     #[must_use]
     pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) -> bool {
+        if self.index.size_bytes() > 0 {
+            return self.reserve_indexed(supply, records);
+        }
         records <= MOST_RECORDS && self.records.reserve(supply, records * RECORD_BYTES)
+    }
+
+    /// Makes sure of memory for so many records and their index. Whether there is.
+    #[must_use]
+    pub fn reserve_indexed<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) -> bool {
+        if records > MOST_RECORDS {
+            return false;
+        }
+        // Before the records, which take what they can get.
+        self.enlarge_index(supply, records);
+        records <= self.index.room() && self.records.reserve(supply, records * RECORD_BYTES)
     }
 
     /// Brings the index up to date, where there is memory for it.
     #[inline(never)]
     pub fn index_all<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        if self.length * 2 > self.slots() {
-            let slots = (self.length * 2).next_power_of_two().max(LEAST_SLOTS);
-            let Some(index) = Region::take(supply, slots * WORD_BYTES) else {
-                return;
-            };
-            self.index.release(supply);
-            self.index = index;
-            self.indexed = 0;
-            supply.memory.fill(index.address, index.size_bytes, 0);
-        }
-        while self.indexed < self.length {
+        self.enlarge_index(supply, self.length);
+        while self.indexed < self.length.min(self.index.room()) {
             let key = self.word(&supply.memory, self.indexed, 0);
-            self.insert_slot(&mut supply.memory, key, self.indexed);
+            self.index.insert(&mut supply.memory, key, self.indexed);
             self.indexed += 1;
+        }
+    }
+
+    #[inline(never)]
+    fn enlarge_index<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
+        if self.index.enlarge(supply, records) {
+            self.indexed = 0;
+        }
+    }
+
+    /// Gives memory back that so many records would leave mostly empty, and no fewer than there
+    /// are. The index may have to be brought up to date after that.
+    pub fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
+        self.records.fit(supply, records * RECORD_BYTES);
+        if self.index.is_mostly_empty(records) {
+            self.index.empty(supply, records);
+            self.indexed = 0;
         }
     }
 
@@ -132,14 +155,7 @@ impl Table {
         if self.indexed == 0 {
             return None;
         }
-        let mut slot = self.home(key);
-        loop {
-            let position = self.slot(memory, slot).checked_sub(1)?;
-            if self.word(memory, position, 0) == key {
-                return Some(position);
-            }
-            slot = self.next(slot);
-        }
+        self.index.find(memory, key, |position| self.word(memory, position, 0) == key)
     }
 
     /// Appends a record, which the index does not have yet. There must be room for
@@ -160,15 +176,15 @@ impl Table {
         let removed = self.record(memory, position);
         let moved = self.record(memory, last);
         if position < self.indexed {
-            self.remove_slot(memory, removed[0]);
+            self.remove_slot(memory, removed[0], position);
             if last < self.indexed && last != position {
-                self.remove_slot(memory, moved[0]);
+                self.remove_slot(memory, moved[0], last);
             }
         }
         self.put(memory, position, moved);
         self.put(memory, last, removed);
         if position < self.indexed && last != position {
-            self.insert_slot(memory, moved[0], position);
+            self.index.insert(memory, moved[0], position);
         }
         self.length = last;
         self.indexed = self.indexed.min(last);
@@ -178,9 +194,10 @@ impl Table {
     /// stand behind them, in the memory up to the old length. Needs no memory.
     pub fn partition<M: Memory>(
         &mut self,
-        memory: &mut M,
-        mut keep: impl FnMut(&mut M, Record) -> bool,
+        supply: &mut Supply<M>,
+        mut keep: impl FnMut(&M, Record) -> bool,
     ) {
+        let memory = &mut supply.memory;
         let mut kept = 0;
         for position in 0..self.length {
             let record = self.record(memory, position);
@@ -195,13 +212,14 @@ impl Table {
         }
         if kept < self.length {
             self.length = kept;
-            self.forget_index(memory);
+            self.forget_index(supply);
         }
     }
 
     /// Sorts the records by key (heapsort: in place, no worst case).
     #[cfg(feature = "interior-pointers")]
-    pub fn sort<M: Memory>(&mut self, memory: &mut M) {
+    pub fn sort<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        let memory = &mut supply.memory;
         for root in (0..self.length / 2).rev() {
             self.sift_down(memory, root, self.length);
         }
@@ -209,7 +227,7 @@ impl Table {
             self.swap(memory, 0, end);
             self.sift_down(memory, 0, end);
         }
-        self.forget_index(memory);
+        self.forget_index(supply);
     }
 
     /// The position of the last record whose key is at most `key`; the table is
@@ -229,9 +247,9 @@ impl Table {
     }
 
     /// Forgets all records; the memory behind them stays as it is.
-    pub fn clear<M: Memory>(&mut self, memory: &mut M) {
+    pub fn clear<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.length = 0;
-        self.forget_index(memory);
+        self.forget_index(supply);
     }
 
     /// Gives all memory back.
@@ -244,8 +262,7 @@ impl Table {
 
     /// The first position at which the index and the records disagree.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
-        let used = (0..self.slots()).filter(|&slot| self.slot(memory, slot) != 0).count();
-        if used != self.indexed as usize || self.indexed > self.length {
+        if self.index.used(memory) != self.indexed || self.indexed > self.length {
             return Some(self.length);
         }
         (0..self.indexed).find(|&position| {
@@ -283,72 +300,13 @@ impl Table {
         self.records.address + position * RECORD_BYTES
     }
 
-    fn slots(&self) -> u32 {
-        self.index.size_bytes / WORD_BYTES
+    fn remove_slot<M: Memory>(&self, memory: &mut M, key: u32, position: u32) {
+        self.index.remove(memory, key, position, |memory, other| self.word(memory, other, 0));
     }
 
-    /// Where probing for a key begins. Keys are addresses, often with one stride from each to
-    /// the next: the high bits are folded in twice, so that no stride brings them together
-    /// (the constants are those of [lowbias32]).
-    #[inline]
-    fn home(&self, key: u32) -> u32 {
-        let mixed = (key ^ key >> 16).wrapping_mul(0x7feb_352d);
-        let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x846c_a68b);
-        (mixed ^ mixed >> 16) >> (self.slots().leading_zeros() + 1)
-    }
-
-    #[inline]
-    fn next(&self, slot: u32) -> u32 {
-        (slot + 1) & (self.slots() - 1)
-    }
-
-    #[inline]
-    fn slot<M: Memory>(&self, memory: &M, slot: u32) -> u32 {
-        memory.load_u32(self.index.address + slot * WORD_BYTES)
-    }
-
-    #[inline]
-    fn set_slot<M: Memory>(&self, memory: &mut M, slot: u32, value: u32) {
-        memory.store_u32(self.index.address + slot * WORD_BYTES, value);
-    }
-
-    #[inline]
-    fn insert_slot<M: Memory>(&self, memory: &mut M, key: u32, position: u32) {
-        let mut slot = self.home(key);
-        while self.slot(memory, slot) != 0 {
-            slot = self.next(slot);
-        }
-        self.set_slot(memory, slot, position + 1);
-    }
-
-    /// Empties a key's slot and closes the gap, so that probing never needs
-    /// tombstones [knuth3 §6.4, algorithm R].
-    fn remove_slot<M: Memory>(&self, memory: &mut M, key: u32) {
-        let mut gap = self.home(key);
-        while self.word(memory, self.slot(memory, gap) - 1, 0) != key {
-            gap = self.next(gap);
-        }
-        let mut slot = gap;
-        loop {
-            slot = self.next(slot);
-            let value = self.slot(memory, slot);
-            if value == 0 {
-                break;
-            }
-            let home = self.home(self.word(memory, value - 1, 0));
-            // The record may move to the gap unless its home lies after the gap.
-            let mask = self.slots() - 1;
-            if (slot.wrapping_sub(home) & mask) >= (slot.wrapping_sub(gap) & mask) {
-                self.set_slot(memory, gap, value);
-                gap = slot;
-            }
-        }
-        self.set_slot(memory, gap, 0);
-    }
-
-    fn forget_index<M: Memory>(&mut self, memory: &mut M) {
+    fn forget_index<M: Memory>(&mut self, supply: &mut Supply<M>) {
         if self.indexed > 0 {
-            memory.fill(self.index.address, self.index.size_bytes, 0);
+            self.index.empty(supply, self.length);
             self.indexed = 0;
         }
     }

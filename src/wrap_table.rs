@@ -59,6 +59,8 @@ pub struct WrapTable {
     capacity: u32,
     limit: u32,
     pending: u32,
+    /// The capacity that the table began with.
+    least_capacity: u32,
     /// Entries that the last collection left.
     kept: u32,
     external_bytes: u64,
@@ -80,6 +82,7 @@ impl WrapTable {
             entries: Table::new(),
             capacity,
             limit,
+            least_capacity: capacity,
             pending: 0,
             kept: 0,
             external_bytes: 0,
@@ -256,13 +259,13 @@ impl WrapTable {
     /// in their order. Needs no memory and cannot fail.
     pub fn release_dead<M: Memory>(
         &mut self,
-        memory: &mut M,
+        supply: &mut Supply<M>,
         mut is_live: impl FnMut(&M, Reference) -> bool,
     ) {
         self.note_peaks();
         let before = self.entries.length();
         let mut external_bytes = 0;
-        self.entries.partition(memory, |memory, entry| {
+        self.entries.partition(supply, |memory, entry| {
             let live = is_live(memory, entry[0]);
             if live {
                 external_bytes += u64::from(entry[3]);
@@ -272,6 +275,16 @@ impl WrapTable {
         self.external_bytes = external_bytes;
         self.kept = self.entries.length();
         self.pending += before - self.kept;
+        self.shrink(supply);
+    }
+
+    /// Goes back to twice what lives, and no further than it began, if three quarters are
+    /// empty. What waits stays where it is.
+    fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        if self.kept <= self.capacity / 4 {
+            self.capacity = self.least_capacity.max(self.kept * 2);
+        }
+        self.entries.shrink(supply, self.capacity + self.pending);
     }
 
     /// Takes as many released handles out as there is place for, and gives their number.
@@ -298,10 +311,10 @@ impl WrapTable {
     }
 
     /// Releases every handle.
-    pub fn close<M: Memory>(&mut self, memory: &mut M) {
+    pub fn close<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.note_peaks();
         self.pending += self.entries.length();
-        self.entries.clear(memory);
+        self.entries.clear(supply);
         self.external_bytes = 0;
     }
 

@@ -104,7 +104,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         0
     }
 
-    fn tables_bytes(&self) -> u32 {
+    pub(super) fn tables_bytes(&self) -> u32 {
         self.layouts.size_bytes()
             + self.blocks.tables_bytes()
             + self.large.table_bytes()

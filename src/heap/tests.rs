@@ -10,6 +10,7 @@ use crate::metadata::{self, END, LAST_REFERENCES, REFERENCE_0, START, TRACED};
 use crate::units::Reference;
 use crate::units::{BLOCK_BYTES, PAYLOAD_BYTES};
 use crate::verify::Invariant;
+use crate::wrap_table::Handle;
 use std::vec::Vec;
 
 fn heap_with(options: Options) -> Heap<ModelMemory> {
@@ -573,4 +574,48 @@ fn a_table_that_may_not_double_grows_by_a_good_part() {
     assert!(pinned > 200_000, "{pinned}");
     assert!(growths < 80 && collections < 100, "{growths}, {collections} for {pinned} pins");
     assert_eq!(heap.verify(), None);
+}
+
+/// Every collection zeroed an index of 8 MiB, and 24 MiB of tables stayed for good. The model
+/// looks at what lives, not at what tables take.
+#[test]
+#[cfg_attr(miri, ignore = "a hundred thousand wrappers")]
+fn tables_shrink_when_little_lives() {
+    const MANY: u32 = 100_000;
+    let options = Options {
+        root_capacity: MANY,
+        wrap_limit: MANY,
+        sizing: Sizing::Fixed { budget_bytes: 1 << 30 },
+        ..Options::DEFAULT
+    };
+    let mut heap = heap_with(options);
+    let least = heap.tables_bytes();
+    for handle in 0..MANY {
+        let wrapper = heap.wrap(1, handle, 0).unwrap();
+        heap.push(wrapper).unwrap();
+        heap.pin(wrapper).unwrap();
+        assert_eq!(heap.handle_of(wrapper).unwrap().handle, handle);
+    }
+    for index in 0..MANY / 100 {
+        let large = heap.allocate(LEAF, 9_000).unwrap();
+        heap.set_root(index, large).unwrap();
+    }
+    assert!(heap.tables_bytes() > least + 4 * MANY * RECORD_BYTES / 3);
+    for index in (100..MANY).rev() {
+        let object = heap.root(index).unwrap();
+        if heap.handle_of(object).is_ok() {
+            heap.unpin(object).unwrap();
+        }
+    }
+    heap.truncate(0).unwrap();
+    heap.collect().unwrap();
+    // What was released waits in the table.
+    assert!(heap.wrap_table.capacity() == 4_096 && heap.wrap_table.pending() > MANY - 2_000);
+    let mut handles = [Handle { kind: 0, handle: 0 }; 1_000];
+    while heap.drain(&mut handles) > 0 {}
+    heap.collect().unwrap();
+    let kept = heap.tables_bytes() - least;
+    assert!(kept < 200_000, "{kept} bytes");
+    assert_eq!(heap.verify(), None);
+    assert!(heap.supply.taken_bytes() < u64::from(heap.tables_bytes()) + 12 * 65_536);
 }

@@ -184,54 +184,51 @@ impl Extents {
     /// if the lists or the pages are not.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
         let (mut pages, mut free) = (0, 0);
-        let words = (0..ALL_PAGES / 32).filter(|&word| self.owned[word as usize] != 0);
-        for page in words.flat_map(|word| word * 32..word * 32 + 32) {
-            let page = page << BLOCK_SHIFT;
-            if !self.owns(page) {
+        // The header to look at, and the size of the extent before it.
+        let (mut at, mut before, mut was_free) = (0, 0, false);
+        let mut page = 0;
+        while page < ALL_PAGES - 1 {
+            page += 1;
+            let start = page << BLOCK_SHIFT;
+            if !self.owns(start) {
+                if self.owned[(page / 32) as usize] == 0 {
+                    page |= 31;
+                }
                 continue;
             }
             pages += 1;
-            if self.owns(page - BLOCK_BYTES) {
-                continue;
+            if !self.owns(start - BLOCK_BYTES) {
+                (at, before, was_free) = (start + HEADER_BYTES, 0, false);
             }
-            let (mut at, mut before, mut was_free) = (page + HEADER_BYTES, 0, false);
-            while self.owns(at) && memory.load_u32(at) != SENTINEL {
-                let size = memory.load_u32(at) & !USED;
-                let is_free = is_free(memory, at);
+            // Those whose header is in this page, up to the sentinel.
+            while at >> BLOCK_SHIFT == page {
+                let word = memory.load_u32(at);
+                let (size, is_free) = (word & !USED, word & USED == 0);
+                let is_last = word == SENTINEL;
+                let end = at + HEADER_BYTES;
                 if size_before(memory, at) != before
                     || !size.is_multiple_of(UNIT_BYTES)
-                    || size == 0
-                    || is_free && was_free
+                    || is_free && (was_free || size == 0)
+                    || is_last && (!end.is_multiple_of(BLOCK_BYTES) || self.owns(end))
                 {
                     return Some(at);
+                }
+                if is_last {
+                    break;
                 }
                 free += u32::from(is_free);
                 (at, before, was_free) = (at + size, size, is_free);
             }
-            let end = at + HEADER_BYTES;
-            if size_before(memory, at) != before
-                || !end.is_multiple_of(BLOCK_BYTES)
-                || self.owns(end)
-            {
-                return Some(at);
-            }
         }
         for list in 0..LISTS {
             let mut extent = self.lists[list];
-            let is_occupied = self.occupied[list / 32] >> (list % 32) & 1 != 0;
-            if is_occupied != (extent != 0) {
-                return Some(u32::MAX);
-            }
-            while extent != 0 && free > 0 {
+            while extent != 0 {
                 let size = memory.load_u32(extent);
-                if list_for(size) != list {
+                if free == 0 || size & USED != 0 || list_for(size) != list {
                     return Some(extent);
                 }
                 free -= 1;
                 extent = memory.load_u32(extent + NEXT);
-            }
-            if extent != 0 {
-                return Some(extent);
             }
         }
         (free != 0 || pages != self.pages).then_some(u32::MAX)

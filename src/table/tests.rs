@@ -75,7 +75,7 @@ fn a_sorted_table_finds_what_it_found_before() {
         let mut fixture = Fixture::with_keys(scattered(count)).indexed();
         let mut sorted = fixture.keys();
         sorted.sort_unstable();
-        fixture.table.sort(&mut fixture.supply.memory);
+        fixture.table.sort(&mut fixture.supply);
         assert_eq!(fixture.keys(), sorted);
         fixture.check();
         let fixture = fixture.indexed();
@@ -91,7 +91,7 @@ fn a_sorted_table_finds_what_it_found_before() {
 #[test]
 fn the_last_key_up_to_any_word() {
     let mut fixture = Fixture::with_keys([80, 16, 48]);
-    fixture.table.sort(&mut fixture.supply.memory);
+    fixture.table.sort(&mut fixture.supply);
     let expected =
         [(0, None), (15, None), (16, Some(0)), (47, Some(0)), (48, Some(1)), (79, Some(1))];
     for (key, position) in expected.into_iter().chain([(80, Some(2)), (u32::MAX, Some(2))]) {
@@ -137,7 +137,7 @@ fn removal_closes_gaps_in_long_probes() {
 #[test]
 fn a_partition_keeps_the_order_and_has_the_others_behind() {
     let mut fixture = Fixture::with_keys((1..=100).map(|number| number * 8)).indexed();
-    fixture.table.partition(&mut fixture.supply.memory, |_, record| record[0] % 24 == 0);
+    fixture.table.partition(&mut fixture.supply, |_, record| record[0] % 24 == 0);
     let kept: Vec<u32> = (1..=100).map(|number| number * 8).filter(|key| key % 24 == 0).collect();
     assert_eq!(fixture.keys(), kept);
     fixture.check();
@@ -152,7 +152,7 @@ fn a_partition_keeps_the_order_and_has_the_others_behind() {
 #[test]
 fn a_partition_that_drops_nothing_keeps_the_index() {
     let mut fixture = Fixture::with_keys(scattered(50)).indexed();
-    fixture.table.partition(&mut fixture.supply.memory, |_, _| true);
+    fixture.table.partition(&mut fixture.supply, |_, _| true);
     assert_eq!(fixture.table.indexed, 50);
     fixture.check();
 }
@@ -164,6 +164,24 @@ fn without_memory_for_an_index_records_are_found_all_the_same() {
     fixture.supply.set_limit(fixture.supply.taken_bytes());
     fixture.table.index_all(&mut fixture.supply);
     assert_eq!(fixture.table.indexed, 0);
+    fixture.check();
+}
+
+/// Otherwise each of many records would be looked for one by one.
+#[test]
+fn room_in_an_indexed_table_is_room_in_the_index() {
+    let mut fixture = Fixture::with_keys(scattered(28)).indexed();
+    // Of the first 32 slots seven eighths can be used.
+    fixture.supply.use_up(&[1_024]);
+    fixture.supply.set_limit(fixture.supply.taken_bytes());
+    fixture.table.reserve(&mut fixture.supply, 29).then_some(()).expect("there is a kilobyte");
+    fixture.supply.use_up(&[]);
+    let length = (29..1_000)
+        .take_while(|&records| fixture.table.reserve(&mut fixture.supply, records))
+        .last()
+        .expect("one fits");
+    fixture.push(scattered(length).skip(28));
+    let fixture = fixture.indexed();
     fixture.check();
 }
 
@@ -204,31 +222,4 @@ fn what_is_released_is_given_back() {
     assert_eq!((fixture.table.size_bytes(), fixture.supply.taken_bytes()), (0, 0));
     fixture.push([8, 16]);
     fixture.check();
-}
-
-/// With Fibonacci hashing the 20,000 addresses of objects of 24,000 bytes clustered, and a
-/// look-up took eight times as long as with other sizes.
-#[test]
-#[cfg_attr(miri, ignore = "makes a hundred large tables")]
-fn keys_of_any_stride_are_found_in_few_steps() {
-    const KEYS: u32 = 20_000;
-    let powers = (3..=20).map(|shift| 1 << shift);
-    let sums = (3..20).map(|shift| (1 << shift) + 8);
-    let sizes = [10_000, 23_992, 24_000, 24_008, 60_016, 65_552, 100_000];
-    for stride in powers.chain(sums).chain(sizes) {
-        // No more of them than there are addresses.
-        let count = KEYS.min(u32::MAX / stride - 1);
-        let fixture = Fixture::with_keys((1..=count).map(|number| number * stride)).indexed();
-        let (memory, table) = (&fixture.supply.memory, &fixture.table);
-        let mask = table.slots() - 1;
-        let steps: u64 = (0..table.slots())
-            .filter_map(|slot| {
-                let position = table.slot(memory, slot).checked_sub(1)?;
-                let home = table.home(table.word(memory, position, 0));
-                Some(u64::from(1 + (slot.wrapping_sub(home) & mask)))
-            })
-            .sum();
-        // At a load of two thirds, random keys take two steps [knuth3 §6.4].
-        assert!(steps <= 2 * u64::from(count), "stride {stride}: {steps} steps for {count}");
-    }
 }

@@ -39,7 +39,7 @@ impl Fixture {
     /// Releases the first so many entries; none of them is drained.
     fn release(&mut self, count: u32) {
         let mut left = count;
-        self.table.release_dead(&mut self.supply.memory, |_, _| {
+        self.table.release_dead(&mut self.supply, |_, _| {
             let is_dead = left > 0;
             left -= u32::from(is_dead);
             !is_dead

@@ -16,7 +16,7 @@ use crate::source::{Source, Word, program_words, read_all};
 const LAYERS: &[&[&str]] = &[
     &["units", "error", "config", "observer"],
     &["memory"],
-    &["region", "table", "metadata", "layout"],
+    &["region", "index", "table", "metadata", "layout"],
     &["blocks", "large", "roots", "pins", "ranges", "wrap_table"],
     &["mark", "verify"],
     &["heap"],

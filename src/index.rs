@@ -1,0 +1,188 @@
+//! An index over the records of a table: where the record with a key is.
+//!
+//! Open addressing with linear probing [knuth3 §6.4]. A slot has a record's position plus 1, or
+//! 0. The records stay with the table, which says what their keys are; keys may be equal, if the
+//! table can tell the records apart.
+//!
+//! At most half of the slots are used. If memory refuses more of them, up to seven eighths
+//! are: then some ten are looked at for a key, and twice as many for one that is not there.
+//!
+//! Invariant: the number of slots is 0 or a power of two, and an eighth of them is empty.
+
+#[cfg(test)]
+mod tests;
+
+use crate::memory::Memory;
+use crate::memory::supply::Supply;
+use crate::region::Region;
+use crate::units::WORD_BYTES;
+
+const LEAST_SLOTS: u32 = 32;
+
+/// The index.
+#[derive(Debug, Default)]
+pub struct Index {
+    slots: Region,
+}
+
+impl Index {
+    /// An index that has no memory and no entries.
+    pub const fn new() -> Self {
+        Index { slots: Region::EMPTY }
+    }
+
+    /// Bytes that the index takes.
+    pub fn size_bytes(&self) -> u32 {
+        self.slots.size_bytes
+    }
+
+    /// How many entries there may be.
+    pub fn room(&self) -> u32 {
+        self.count() / 8 * 7
+    }
+
+    /// Makes slots for so many entries, where memory gives them: a power of two, of which half
+    /// stay empty. Whether the index is another now, without entries.
+    #[must_use]
+    pub fn enlarge<M: Memory>(&mut self, supply: &mut Supply<M>, entries: u32) -> bool {
+        let slots = Self::slots_for(entries);
+        if slots <= self.count() {
+            return false;
+        }
+        let Some(region) = Region::take(supply, slots * WORD_BYTES) else {
+            return false;
+        };
+        self.slots.release(supply);
+        self.slots = region;
+        self.clear(&mut supply.memory);
+        true
+    }
+
+    /// Whether so many entries would leave seven eighths of the slots empty, or more.
+    pub fn is_mostly_empty(&self, entries: u32) -> bool {
+        Self::slots_for(entries) <= self.count() / 4
+    }
+
+    /// Removes all entries. Gives slots back if so many entries would leave it mostly empty.
+    pub fn empty<M: Memory>(&mut self, supply: &mut Supply<M>, entries: u32) {
+        if self.is_mostly_empty(entries) {
+            self.slots.shorten(supply, Self::slots_for(entries) * WORD_BYTES);
+        }
+        self.clear(&mut supply.memory);
+    }
+
+    fn clear<M: Memory>(&self, memory: &mut M) {
+        memory.fill(self.slots.address, self.slots.size_bytes, 0);
+    }
+
+    fn slots_for(entries: u32) -> u32 {
+        (entries * 2).next_power_of_two().max(LEAST_SLOTS)
+    }
+
+    /// The position of the record with this key for which `is_meant` is true.
+    #[inline(always)]
+    pub fn find<M: Memory>(
+        &self,
+        memory: &M,
+        key: u32,
+        is_meant: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        if self.count() == 0 {
+            return None;
+        }
+        let mut slot = self.home(key);
+        loop {
+            let position = self.slot(memory, slot).checked_sub(1)?;
+            if is_meant(position) {
+                return Some(position);
+            }
+            slot = self.next(slot);
+        }
+    }
+
+    /// Adds a record, for which there is room.
+    #[inline]
+    pub fn insert<M: Memory>(&self, memory: &mut M, key: u32, position: u32) {
+        let mut slot = self.home(key);
+        while self.slot(memory, slot) != 0 {
+            slot = self.next(slot);
+        }
+        self.set_slot(memory, slot, position + 1);
+    }
+
+    /// Removes the record that is at a position and has this key. Closes the gap, so that probing never
+    /// needs tombstones [knuth3 §6.4, algorithm R]; for that, `key_at` gives the keys of others.
+    #[inline(always)]
+    pub fn remove<M: Memory>(
+        &self,
+        memory: &mut M,
+        key: u32,
+        position: u32,
+        key_at: impl Fn(&M, u32) -> u32,
+    ) {
+        let mut gap = self.home(key);
+        while self.slot(memory, gap) != position + 1 {
+            gap = self.next(gap);
+        }
+        let mut slot = gap;
+        loop {
+            slot = self.next(slot);
+            let value = self.slot(memory, slot);
+            if value == 0 {
+                break;
+            }
+            let home = self.home(key_at(memory, value - 1));
+            // The record may move to the gap unless its home lies after the gap.
+            let mask = self.count() - 1;
+            if (slot.wrapping_sub(home) & mask) >= (slot.wrapping_sub(gap) & mask) {
+                self.set_slot(memory, gap, value);
+                gap = slot;
+            }
+        }
+        self.set_slot(memory, gap, 0);
+    }
+
+    /// How many slots are used.
+    pub fn used<M: Memory>(&self, memory: &M) -> u32 {
+        (0..self.count()).filter(|&slot| self.slot(memory, slot) != 0).count() as u32
+    }
+
+    /// Gives the memory back.
+    pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+        self.slots.release(supply);
+    }
+
+    fn count(&self) -> u32 {
+        self.slots.size_bytes / WORD_BYTES
+    }
+
+    /// Where probing for a key begins. Keys are addresses, often with one stride from each to
+    /// the next: their bits are mixed, so that no stride brings them together.
+    #[inline]
+    fn home(&self, key: u32) -> u32 {
+        mix(key) >> (self.count().leading_zeros() + 1)
+    }
+
+    #[inline]
+    fn next(&self, slot: u32) -> u32 {
+        (slot + 1) & (self.count() - 1)
+    }
+
+    #[inline]
+    fn slot<M: Memory>(&self, memory: &M, slot: u32) -> u32 {
+        memory.load_u32(self.slots.address + slot * WORD_BYTES)
+    }
+
+    #[inline]
+    fn set_slot<M: Memory>(&self, memory: &mut M, slot: u32, value: u32) {
+        memory.store_u32(self.slots.address + slot * WORD_BYTES, value);
+    }
+}
+
+/// Mixes the bits of a word, so that each depends on all ([lowbias32]).
+#[inline]
+pub fn mix(word: u32) -> u32 {
+    let mixed = (word ^ word >> 16).wrapping_mul(0x7feb_352d);
+    let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x846c_a68b);
+    mixed ^ mixed >> 16
+}
