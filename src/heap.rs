@@ -49,9 +49,14 @@ use crate::ranges::Ranges;
 use crate::roots::Roots;
 use crate::table::RECORD_BYTES;
 use crate::units::WORD_BYTES;
-use crate::wrap_table::{Registration, WrapTable};
+use crate::wrap_table::{Handle, Registration, WrapTable};
 
 /// A garbage-collected heap over a memory.
+///
+/// A heap that is dropped gives its memory back. Handles that it still has go to its
+/// observer, one by one ([`Observer::undrained`]): a program that has handles either closes
+/// and drains the heap itself, or makes it [with an observer](Heap::with_observer) that
+/// releases them.
 ///
 /// See the [crate's front page](crate) for an example.
 #[derive(Debug)]
@@ -103,6 +108,16 @@ enum InFlight<'a> {
 
 /// Nothing is in flight.
 const NOTHING: InFlight<'static> = InFlight::Words(&[]);
+
+impl<M: Memory, O: Observer> Drop for Heap<M, O> {
+    fn drop(&mut self) {
+        // A heap that is closed already may still have handles.
+        let _ = self.close();
+        while let Some(Handle { kind, handle }) = self.drain_one() {
+            self.observer.undrained(kind, handle);
+        }
+    }
+}
 
 impl<M: Memory> Heap<M> {
     /// A heap over `memory`.

@@ -37,7 +37,8 @@
 //!   and pins ([`Heap::pin`]).
 //! - Nothing here panics or traps for anything a mutator passes: see [`Error`].
 //! - Every handle is released exactly once: after its wrapper's death, by
-//!   [`Heap::dispose`], or by [`Heap::close`]. Take them with [`Heap::drain_one`].
+//!   [`Heap::dispose`], or by [`Heap::close`]. Take them with [`Heap::drain_one`]. What is
+//!   left when the heap is dropped goes to [`Observer::undrained`].
 //!
 //! The crate is `no_std`. On Wasm it needs no allocator of yours; natively, the
 //! model memory needs `alloc`. ARCHITECTURE.md in the repository explains how it

@@ -28,12 +28,16 @@ pub struct Collection {
     pub handles_released: u32,
 }
 
-/// Called around each collection. It must not call the heap.
+/// Called around each collection, and for what a heap still had when it was dropped. It must
+/// not call the heap.
 pub trait Observer {
     /// A collection begins.
     fn begins(&mut self) {}
     /// It ended, and the heap is consistent.
     fn ended(&mut self, _collection: Collection) {}
+    /// The heap was dropped, and a handle of this kind was still registered or waiting to be
+    /// drained: it is released now.
+    fn undrained(&mut self, _kind: u32, _handle: u32) {}
     /// The heap was verified after a collection, and is broken: an invariant's number,
     /// and where. Called for the first one only.
     #[cfg(feature = "stress")]
