@@ -116,6 +116,14 @@ pub struct Options {
     pub weight_floor_bytes: u32,
     /// When to collect.
     pub sizing: Sizing,
+    /// When memory is refused, a collection makes room. If it makes room for less than this part
+    /// of the heap, in percent, it was *futile*; and after [`Options::MOST_FUTILE`] in a row,
+    /// what does not fit is refused without another, until so much was allocated after all,
+    /// until there are fewer roots, or until [`Options::REFUSALS`] requests were refused.
+    /// A program that drops references in objects to make room calls
+    /// [`collect`](crate::Heap::collect) itself. 0: collect for each such request, however little
+    /// that frees. (HotSpot's limit of overhead is alike.)
+    pub least_freed_percent: u32,
     /// Whether a conservatively traced word that points inside an object keeps
     /// it alive.
     #[cfg(feature = "interior-pointers")]
@@ -138,12 +146,18 @@ impl Options {
         handle_floor: 4_095,
         weight_floor_bytes: 64 << 20,
         sizing: Sizing::Balanced,
+        least_freed_percent: 2,
         #[cfg(feature = "interior-pointers")]
         interior_pointers: false,
         stress: 0,
         #[cfg(feature = "stress")]
         stress_modes: StressModes::NONE,
     };
+
+    /// How many collections in a row may be futile (`least_freed_percent`).
+    pub const MOST_FUTILE: u32 = 8;
+    /// After so many requests that were refused without a collection there is one again.
+    pub const REFUSALS: u32 = 64;
 
     /// The most slots or entries that an option can ask for, so that sizes in
     /// bytes stay in range.

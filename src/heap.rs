@@ -87,6 +87,10 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     /// allocated.
     root_bytes: u64,
     allocated_before: u64,
+    /// Requests in a row for which memory was refused, and the collection before had made
+    /// little room; and the fewest roots there were meanwhile.
+    futile: u32,
+    fewest_roots: u32,
     /// Operations until the next collection, where `stress` is set.
     stress_left: u32,
     #[cfg(feature = "stress")]
@@ -161,6 +165,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             most_weight_bytes: 0,
             root_bytes: 0,
             allocated_before: 0,
+            futile: 0,
+            fewest_roots: 0,
             stress_left: 0,
             #[cfg(feature = "stress")]
             stressed: stress::Stressed::NONE,
@@ -202,7 +208,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if !matches!(defined, Err(Error::OutOfMemory { .. })) {
             return defined;
         }
-        self.collect_keeping(Cause::Space, NOTHING);
+        self.collect_for_space(NOTHING);
         self.layouts.define(&mut self.supply, shape)
     }
 
@@ -213,6 +219,14 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn collect(&mut self) -> Result<(), Error> {
         self.check_open()?;
         self.collect_keeping(Cause::Asked, NOTHING);
+        Ok(())
+    }
+
+    /// Chooses anew when collections for space count as futile
+    /// ([`Options::least_freed_percent`]). Errors: `Closed`.
+    pub fn set_least_freed(&mut self, percent: u32) -> Result<(), Error> {
+        self.check_open()?;
+        self.options.least_freed_percent = percent;
         Ok(())
     }
 
@@ -283,6 +297,41 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     // ---- Collection ----
+
+    /// Collects because memory was refused, unless that is likely to be futile.
+    #[inline(never)]
+    fn collect_for_space(&mut self, in_flight: InFlight<'_>) {
+        if !self.is_futile() {
+            self.collect_keeping(Cause::Space, in_flight);
+        }
+    }
+
+    /// Whether another collection for space is likely to make no room: see
+    /// `Options::least_freed_percent`.
+    fn is_futile(&mut self) -> bool {
+        let allocated = self.allocated_bytes() - self.allocated_before;
+        let percent = u64::from(self.options.least_freed_percent);
+        let roots = self.count_roots();
+        if allocated * 100 >= self.supply.taken_bytes() * percent {
+            self.futile = 0;
+            self.fewest_roots = roots;
+            return false;
+        }
+        if roots < self.fewest_roots {
+            self.fewest_roots = roots;
+            return false;
+        }
+        self.futile = self.futile.wrapping_add(1);
+        self.futile > Options::MOST_FUTILE && !self.futile.is_multiple_of(Options::REFUSALS)
+    }
+
+    /// Slots of the shadow stack, pins and ranges in use.
+    fn count_roots(&self) -> u32 {
+        let roots = self.roots.used() + self.pins.length();
+        #[cfg(feature = "interior-pointers")]
+        let roots = roots + self.ranges.length();
+        roots
+    }
 
     #[inline(never)]
     fn collect_keeping(&mut self, cause: Cause, in_flight: InFlight<'_>) {

@@ -178,3 +178,69 @@ fn what_no_collection_can_help_is_refused_without_one() {
     }
     assert_eq!(heap.statistics().collections, 0);
 }
+
+/// A heap of 2 MiB in which all lives but a few objects, and the objects.
+fn full_heap(options: Options) -> (Heap<ModelMemory>, Vec<u32>) {
+    let options = Options { heap_limit_bytes: 2 << 20, root_capacity: 30_000, ..options };
+    let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+    let mut objects = Vec::new();
+    while let Ok(object) = heap.allocate(layout::LEAF, 100) {
+        heap.push(object).unwrap();
+        objects.push(object);
+    }
+    (heap, objects)
+}
+
+/// How many collections so many requests start.
+fn collections(heap: &mut Heap<ModelMemory>, requests: u32, size_bytes: u32) -> u32 {
+    let before = heap.statistics().collections;
+    for _ in 0..requests {
+        let _ = heap.allocate(layout::LEAF, size_bytes);
+    }
+    heap.statistics().collections - before
+}
+
+/// Each request brought a full collection. The model asked for one before any refusal.
+#[test]
+#[cfg_attr(miri, ignore = "fills megabytes")]
+fn a_heap_in_which_all_lives_does_not_collect_for_each_request() {
+    let (mut heap, objects) = full_heap(Options::DEFAULT);
+    collections(&mut heap, 20, 100);
+    assert!(collections(&mut heap, 6_400, 100) <= 101);
+    assert!(collections(&mut heap, 640, 8_000) <= 11);
+    // Ten objects free: they are had, again and again, for a collection in 64 refusals.
+    for root in 0..10 {
+        heap.set_root(root, 0).unwrap();
+    }
+    heap.collect().unwrap();
+    assert!(collections(&mut heap, 6_400, 100) <= 120);
+    assert!(objects[10..].iter().all(|&object| heap.is_object(object)));
+
+    let never = Options { least_freed_percent: 0, ..Options::DEFAULT };
+    let (mut heap, _) = full_heap(never);
+    assert_eq!(collections(&mut heap, 100, 100), 100);
+    heap.set_least_freed(2).unwrap();
+    assert!(collections(&mut heap, 100, 100) <= 12);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "fills megabytes")]
+fn a_heap_that_has_given_up_collects_when_there_are_fewer_roots() {
+    let (mut heap, objects) = full_heap(Options::DEFAULT);
+    // Pins are roots too.
+    heap.pin(objects[0]).unwrap();
+    heap.set_root(0, 0).unwrap();
+    collections(&mut heap, 20, 100);
+    let request = |heap: &mut Heap<ModelMemory>| heap.allocate(layout::LEAF, 100);
+    assert!(request(&mut heap).is_err());
+    // With the pin there was one root more; now there is one less than ever since, and two
+    // objects can be had.
+    heap.truncate(objects.len() as u32 - 2).unwrap();
+    assert!(request(&mut heap).is_ok() && request(&mut heap).is_ok());
+    assert!(request(&mut heap).is_err());
+    heap.unpin(objects[0]).unwrap();
+    assert!(request(&mut heap).is_ok());
+    // When most of it is free, nothing is futile any more.
+    heap.truncate(1_000).unwrap();
+    assert!((0..100_000).all(|_| request(&mut heap).is_ok()));
+}

@@ -27,6 +27,8 @@ pub enum Operation {
     AllocateAligned,
     /// No operands.
     Collect,
+    /// Percent.
+    SetLeastFreed,
     /// Releases everything; gives how many handles wait.
     Close,
     /// Address; gives 1 or 0.
@@ -129,6 +131,7 @@ pub fn perform<M: Memory, O: Observer>(
         #[cfg(feature = "core")]
         Operation::Pending => return Ok(heap.pending()),
         Operation::Collect => heap.collect(),
+        Operation::SetLeastFreed => heap.set_least_freed(a),
         #[cfg(feature = "component")]
         Operation::Set => heap.set_slowly(a, b, c),
         Operation::Push => heap.push_slowly(a),

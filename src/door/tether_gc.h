@@ -106,6 +106,9 @@ void *tether_allocate_conservative_or_trap(uint32_t size_bytes);
 void *tether_allocate_small_or_trap(uint32_t granules, uint64_t template_);
 
 uint32_t tether_collect(void);
+/* Collections that make room for less than this part of the heap are futile; after eight in a
+ * row what does not fit is refused without one: see docs/core-abi.md. At first 2; 0: never. */
+uint32_t tether_set_least_freed(uint32_t percent);
 uint32_t tether_is_object(const void *address);
 /* An object's size in bytes, rounded up to 8; 0 for what is no object. */
 uint32_t tether_size_of(const void *object);

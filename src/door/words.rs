@@ -77,6 +77,7 @@ impl OptionWords {
             handle_floor: or(self.handle_floor, default.handle_floor),
             weight_floor_bytes: or(self.weight_floor_bytes, default.weight_floor_bytes),
             sizing,
+            least_freed_percent: default.least_freed_percent,
             stress: self.stress,
             #[cfg(feature = "stress")]
             stress_modes: default.stress_modes,

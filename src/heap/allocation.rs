@@ -229,10 +229,13 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if self.blocks.next_hole(&mut self.supply.memory, room_bytes, self.live) {
             return Some(());
         }
-        if !self.is_collection_due_for(PAYLOAD_BYTES) && self.blocks.take_block(&mut self.supply) {
+        if self.is_collection_due_for(PAYLOAD_BYTES) {
+            self.collect_keeping(Cause::Space, in_flight);
+        } else if self.blocks.take_block(&mut self.supply) {
             return Some(());
+        } else {
+            self.collect_for_space(in_flight);
         }
-        self.collect_keeping(Cause::Space, in_flight);
         let found = self.blocks.next_hole(&mut self.supply.memory, room_bytes, self.live)
             || self.blocks.take_block(&mut self.supply);
         found.then_some(())
@@ -260,12 +263,13 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             zeroed: new.is_zeroed(),
             colour: self.live,
         };
-        if !self.is_collection_due_for(room_bytes)
-            && let Some(address) = self.large.allocate(&mut self.supply, large)
-        {
+        if self.is_collection_due_for(room_bytes) {
+            self.collect_keeping(Cause::Space, in_flight);
+        } else if let Some(address) = self.large.allocate(&mut self.supply, large) {
             return Some(address);
+        } else {
+            self.collect_for_space(in_flight);
         }
-        self.collect_keeping(Cause::Space, in_flight);
         large.colour = self.live;
         self.large.allocate(&mut self.supply, large)
     }

@@ -4,7 +4,7 @@
 use super::{Heap, InFlight};
 use crate::error::Error;
 use crate::memory::Memory;
-use crate::observer::{Cause, Observer};
+use crate::observer::Observer;
 #[cfg(feature = "interior-pointers")]
 use crate::ranges::Ranges;
 use crate::units::Reference;
@@ -107,7 +107,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if let Ok(count) = self.pins.pin(&mut self.supply, object) {
             return Ok(count);
         }
-        self.collect_keeping(Cause::Space, InFlight::Words(&[object]));
+        self.collect_for_space(InFlight::Words(&[object]));
         self.pins.pin(&mut self.supply, object)
     }
 
@@ -135,7 +135,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             return added;
         }
         let (from, to) = Ranges::bounds(&self.supply.memory, begin, end);
-        self.collect_keeping(Cause::Space, InFlight::Range(from, to));
+        self.collect_for_space(InFlight::Range(from, to));
         self.ranges.add(&mut self.supply, begin, end)
     }
 

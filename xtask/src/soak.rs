@@ -112,6 +112,7 @@ fn print_text(report: &Value) {
         ("handles", "handles_released"),
         ("growths refused", "growths_refused"),
         ("forged references", "references_forged"),
+        ("given up", "given_up"),
     ] {
         println!("  {name:<20}{}", native[field]);
     }

@@ -29,6 +29,7 @@ pub const GROWING_LIMITS: Limits = Limits {
     root_capacity: GROWING.root_capacity,
     wrap_limit: GROWING.wrap_limit,
     may_exhaust: true,
+    least_freed_bytes: u64::MAX,
     interior_pointers: GROWING.interior_pointers,
     dangles: false,
     is_high: false,

@@ -74,6 +74,7 @@ fn run(options: &Options) -> Result<()> {
             "handles_released": counts.released,
             "growths_refused": counts.refusals,
             "references_forged": counts.forged,
+            "given_up": counts.given_up,
             "failures": counts.failures.iter().map(|(code, count)| {
                 (format!("{code:?}"), json!(count))
             }).collect::<BTreeMap<String, Value>>(),

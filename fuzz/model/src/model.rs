@@ -2,7 +2,8 @@
 //!
 //! What it does not foresee is when a collection comes and where memory ends. It sees
 //! the first from the subject's count, and takes the dead out of the graph; it asks of
-//! the second that it was allowed to happen, and that a collection came before.
+//! the second that it was allowed to happen, and that a collection came before, or that
+//! collections have freed too little.
 //!
 //! After each operation the cheap facts agree. After each collection everything is
 //! compared: every object byte for byte, the bytes that are live, the handles released,
@@ -10,6 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+
+use tether_gc::Options;
 
 use crate::call::{Answer, Code, Failure, Name, Statistic};
 use crate::choices::Choices;
@@ -34,6 +37,8 @@ pub struct Counts {
     pub refusals: u64,
     /// Calls with references that name no object.
     pub forged: u64,
+    /// Requests for memory that were refused without a collection.
+    pub given_up: u64,
 }
 
 impl Counts {
@@ -57,6 +62,7 @@ impl Counts {
         self.released += other.released;
         self.refusals += other.refusals;
         self.forged += other.forged;
+        self.given_up += other.given_up;
     }
 }
 
@@ -69,6 +75,9 @@ pub struct Limits {
     pub wrap_limit: u32,
     /// Whether memory may end.
     pub may_exhaust: bool,
+    /// Memory may be refused without a collection only if less than this was allocated since
+    /// the last: an upper bound of `least_freed_percent` of the heap. 0: never.
+    pub least_freed_bytes: u64,
     /// The option of that name.
     pub interior_pointers: bool,
     /// Whether conservative objects may hold words that keep nothing. Such a word can outlive
@@ -127,6 +136,9 @@ pub struct Model<'a, S> {
     /// What the last collection freed: addresses and ends.
     freed: BTreeMap<u32, u32>,
     collections: u32,
+    /// Since the last collection: bytes allocated, and requests that were refused without one.
+    allocated_bytes: u64,
+    refusals: u32,
     next_id: u32,
 }
 
@@ -162,6 +174,8 @@ impl<'a, S: Subject> Model<'a, S> {
             recent: [0; RECENT],
             freed: BTreeMap::new(),
             collections,
+            allocated_bytes: 0,
+            refusals: 0,
             next_id: 0,
         }
     }
@@ -202,6 +216,7 @@ impl<'a, S: Subject> Model<'a, S> {
             return false;
         }
         self.collections = now;
+        (self.allocated_bytes, self.refusals) = (0, 0);
         self.counts.collections += u64::from(count);
         let reachable = self.graph.reachable(in_flight);
         let (pending, stale) = (&mut self.pending, &mut self.stale);
@@ -226,7 +241,7 @@ impl<'a, S: Subject> Model<'a, S> {
         true
     }
 
-    fn check_exhaustion(&self, name: Name, words: &[u32], failure: &Failure, collected: bool) {
+    fn check_exhaustion(&mut self, name: Name, words: &[u32], failure: &Failure, collected: bool) {
         const LARGEST_OBJECT_BYTES: u32 = 0x7fff_0000;
         if failure.code == Code::WrapTableFull {
             let live = self.wrappers();
@@ -244,7 +259,19 @@ impl<'a, S: Subject> Model<'a, S> {
             return;
         }
         assert!(self.limits.may_exhaust, "{name:?}({words:x?}): {failure}");
-        assert!(collected, "{name:?}({words:x?}): {failure}, and nothing was collected");
+        if !collected {
+            // The collector gave up: there were futile collections, and there will be others.
+            self.refusals += 1;
+            let is_futile = self.allocated_bytes < self.limits.least_freed_bytes
+                && self.counts.collections >= u64::from(Options::MOST_FUTILE)
+                && self.refusals < Options::REFUSALS;
+            assert!(is_futile, "{name:?}({words:x?}): {failure}, and nothing was collected");
+            assert!(
+                !matches!(name, Name::Register | Name::RegisterMany),
+                "registration never gives up"
+            );
+            self.counts.given_up += 1;
+        }
     }
 
     /// Live wrappers.
@@ -279,6 +306,7 @@ impl<'a, S: Subject> Model<'a, S> {
         }
         object.id = self.next_id;
         self.next_id += 1;
+        self.allocated_bytes += u64::from(object.size_bytes());
         self.graph.objects.insert(address, object);
         if let Some(scope) = self.graph.scopes.last_mut() {
             scope.push(address);

@@ -40,10 +40,19 @@ impl Setup {
             may_exhaust: self.refuses
                 || self.options.heap_limit_bytes < u64::MAX
                 || self.most_pages < ENOUGH_PAGES,
+            least_freed_bytes: self.least_freed_bytes(),
             interior_pointers: self.options.interior_pointers,
             dangles: self.dangles,
             is_high: self.is_high,
             is_quarantined: self.options.stress_modes.quarantine,
+        }
+    }
+
+    fn least_freed_bytes(&self) -> u64 {
+        let most_bytes = self.options.heap_limit_bytes.min(u64::from(self.most_pages) << 16);
+        match self.options.least_freed_percent {
+            0 => 0,
+            percent => most_bytes * u64::from(percent) / 100 + 1,
         }
     }
 
@@ -74,6 +83,7 @@ impl Setup {
             handle_floor: choices.of(&[50, 4_096, 200, 4_096, 50, 4_096, 10, 1]),
             weight_floor_bytes: choices.of(&[64 << 20, 64 << 20, 64 << 20, 1 << 20, 10_000, 1]),
             sizing,
+            least_freed_percent: choices.of(&[2, 0, 2, 20]),
             interior_pointers: choices.one_in(2),
             stress: choices.of(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 17]),
             stress_modes: if choices.one_in(4) {
@@ -104,6 +114,7 @@ impl Setup {
         let mut setup = Self::choose(choices);
         setup.options.interior_pointers = false;
         setup.options.stress_modes = StressModes::NONE;
+        setup.options.least_freed_percent = Options::DEFAULT.least_freed_percent;
         // The doors take 0 for the default, and no more than a number.
         setup.most_pages = ENOUGH_PAGES;
         setup.gap_pages = 0;

@@ -171,6 +171,11 @@ extern "C" fn heap_collect() -> Address {
     run(Operation::Collect, 0, 0, 0, 0)
 }
 
+#[unsafe(export_name = "tether:gc/heap@0.1.0#set-least-freed")]
+extern "C" fn heap_set_least_freed(percent: u32) -> Address {
+    run(Operation::SetLeastFreed, percent, 0, 0, 0)
+}
+
 // ---- roots ----
 
 #[unsafe(export_name = "tether:gc/roots@0.1.0#push")]

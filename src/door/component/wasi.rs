@@ -83,7 +83,7 @@ pub fn from_environment(heap: &mut ComponentHeap, mut options: Options) -> Optio
         for setting in value.split(',').filter(|setting| !setting.is_empty()) {
             if set(&mut options, &mut watch, setting).is_none() {
                 tell(&format!(
-                    "tether-gc: {VARIABLE}: '{setting}' is not understood (trace=1, stress=N, poison=1, quarantine=1, verify=1, limit=BYTES, roots=N, wrap-capacity=N, wrap-limit=N, handle-floor=N)\n"
+                    "tether-gc: {VARIABLE}: '{setting}' is not understood (trace=1, stress=N, poison=1, quarantine=1, verify=1, limit=BYTES, roots=N, wrap-capacity=N, wrap-limit=N, handle-floor=N, least-freed=PERCENT)\n"
                 ));
             }
         }
@@ -109,6 +109,7 @@ fn set(options: &mut Options, watch: &mut Watch, setting: &str) -> Option<()> {
         }
         "wrap-limit" => options.wrap_limit = number(value)?,
         "handle-floor" => options.handle_floor = number(value)?,
+        "least-freed" => options.least_freed_percent = number(value)?,
         _ => return None,
     }
     Some(())

@@ -208,6 +208,11 @@ extern "C" fn tether_collect() -> u32 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn tether_set_least_freed(percent: u32) -> u32 {
+    code(Operation::SetLeastFreed, percent, 0, 0, 0)
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn tether_is_object(address: u32) -> u32 {
     value(Operation::IsObject, address, 0, 0)
 }
