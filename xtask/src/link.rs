@@ -28,6 +28,10 @@ and of the constant `tether_state` (docs/core-abi.md). A memory imported from
 `env`, as linkers write it, is taken for the collector's. Or it is a module that
 wasm-ld has linked with libtether_gc.a; it is then only optimised and encoded.
 
+Whatever else GUEST imports stays as it is, from `env` too, where clang and wasm-ld put
+what is not said to come from elsewhere. Names that begin with `tether_` are the
+collector's.
+
 Addresses below 1048576 (1 MiB) are the guest's, for its data and its own stack.
 
 The guest may export `tether_release` to be given released handles; otherwise they

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use wasmparser::{ExternalKind, KnownCustom, Name, Operator, Parser, Payload, TypeRef};
+use wasmparser::{ExternalKind, Operator, Parser, Payload, TypeRef};
+
+use crate::module::function_names;
 
 /// What there is to say of a component or a core module.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -96,18 +98,7 @@ pub fn function(module: &[u8], export: &str) -> Result<Shape> {
                 }
             }
             Payload::CodeSectionEntry(body) => bodies.push(body),
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(section) = section.as_known() {
-                    for part in section {
-                        if let Name::Function(functions) = part? {
-                            for naming in functions {
-                                let naming = naming?;
-                                names.insert(naming.index, naming.name.to_owned());
-                            }
-                        }
-                    }
-                }
-            }
+            Payload::CustomSection(section) => names.extend(function_names(&section)?),
             _ => {}
         }
     }

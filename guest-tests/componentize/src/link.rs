@@ -13,6 +13,9 @@
 //!    nothing, and released handles wait to be drained.
 //! 4. A module that imports nothing from `tether_gc` was linked with the static
 //!    library: it has its collector, and only the default of 3 is supplied.
+//! 5. In `env`, where clang and wasm-ld put what is not said to come from elsewhere,
+//!    the memory and the names that begin with `tether_` are the collector's. All
+//!    other imports are between the guest and its host, and stay as they are.
 //!
 //! Whatever a guest does against it is an error that names what and where.
 
@@ -34,7 +37,7 @@ use crate::world::World;
 pub const LANGUAGE_BOUND_BYTES: u64 = 1 << 20;
 
 /// The name under which the guest is merged.
-pub const GUEST: &str = "guest";
+pub const GUEST: &str = "tether:guest";
 /// The collector's name, as guests import it.
 pub const COLLECTOR: &str = "tether_gc";
 /// The name of the module with what [`prepare`] supplies.
@@ -47,6 +50,14 @@ const RELEASE: &str = "tether_release";
 const STATE: &str = "tether_state";
 const OWN_PREFIX: &str = "tether_";
 const HEAP_BASE: &str = "__heap_base";
+/// The memory of an object file.
+const OBJECT_MEMORY: &str = "__linear_memory";
+/// The section that wasm-ld writes for dynamic linkers.
+const DYNAMIC_SECTION: &str = "dylink.0";
+/// The end of the name of a function that wasm-ld puts around an export, to run
+/// constructors that nothing else calls.
+const WRAPPER_SUFFIX: &str = ".command_export";
+const ENTRY: &str = "_start";
 const WORLD_SECTION: &str = "component-type";
 /// What the supplied functions are called: no guest can have the same names.
 const SUPPLIED_RELEASE: &str = "tether:release";
@@ -82,11 +93,14 @@ pub enum Release {
 /// Looks a guest over, and makes it and the collector fit to be merged.
 pub fn prepare(guest: &[u8], collector: &[u8]) -> Result<Prepared> {
     let outside = Outside::read(guest).context("the guest")?;
+    let core = Outside::read(collector).context("the collector's core module")?;
     let has_world = outside.customs.iter().any(|name| name.starts_with(WORLD_SECTION));
+    check_linking(&outside)?;
+    check_names(&outside, &core)?;
     if outside.imports_from(COLLECTOR).next().is_none() {
+        check_has_collector(&outside, &core)?;
         return prepare_linked(guest, &outside, has_world);
     }
-    let core = Outside::read(collector).context("the collector's core module")?;
     check_memory(&outside)?;
     check_imports(&outside, &core)?;
     check_exports(&outside)?;
@@ -124,14 +138,7 @@ pub fn prepare(guest: &[u8], collector: &[u8]) -> Result<Prepared> {
 
 /// A guest that a linker has put its collector into.
 fn prepare_linked(guest: &[u8], outside: &Outside, has_world: bool) -> Result<Prepared> {
-    if let Some(import) = outside.imports_from(LINKERS).next() {
-        bail!(
-            "the guest imports `{LINKERS}` `{}`, and nothing from `{COLLECTOR}`: link it with \
-             libtether_gc.a and without --import-memory, or have it import the collector",
-            import.name
-        );
-    }
-    let wants_release = outside.imports_from(HOST).any(|import| import.name == RELEASE);
+    let wants_release = outside.imports.iter().any(is_release);
     Ok(Prepared {
         guest: change(
             guest,
@@ -164,6 +171,73 @@ fn is_guest_memory(import: &Imported) -> bool {
         && [COLLECTOR, LINKERS].contains(&import.module.as_str())
 }
 
+/// Whether it is `tether_release`: the collector's import, or what wasm-ld makes of
+/// a symbol of the library that nothing defines.
+fn is_release(import: &Imported) -> bool {
+    [HOST, LINKERS].contains(&import.module.as_str())
+        && import.name == RELEASE
+        && import.item == Item::Function(release_type())
+}
+
+/// Checks what wasm-ld was told to make.
+fn check_linking(outside: &Outside) -> Result<()> {
+    ensure!(
+        outside.imports_from(LINKERS).all(|import| import.name != OBJECT_MEMORY),
+        "the guest is an object file: link it with wasm-ld first"
+    );
+    ensure!(
+        !outside.customs.iter().any(|name| name == DYNAMIC_SECTION),
+        "the guest is for a dynamic linker: link it without -shared and -pie"
+    );
+    let names = outside.function_names.iter();
+    let mut wrapped = names.filter_map(|name| name.strip_suffix(WRAPPER_SUFFIX));
+    // A program's entry runs once.
+    if let Some(export) = wrapped.find(|name| *name != ENTRY) {
+        bail!(
+            "each call of `{export}` would run the guest's static constructors again, because \
+             nothing else calls them: export a function `_initialize` that calls \
+             `__wasm_call_ctors`"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses names of the collector's that are to come from `env`.
+fn check_names(outside: &Outside, core: &Outside) -> Result<()> {
+    let is_own = |import: &&Imported| import.name.starts_with(OWN_PREFIX) && !is_release(import);
+    let Some(Imported { name, .. }) = outside.imports_from(LINKERS).find(is_own) else {
+        return Ok(());
+    };
+    ensure!(
+        core.export(name).is_some(),
+        "the guest imports `{LINKERS}` `{name}`; the collector has no `{name}`, and names with \
+         `{OWN_PREFIX}` are its own: if it is misspelt, docs/core-abi.md has the collector's names, \
+         and if it is not the collector's, give it another name"
+    );
+    bail!(
+        "the guest imports `{LINKERS}` `{name}`, which the collector has: link the guest with \
+         libtether_gc.a, or import it from `{COLLECTOR}` (in C, import_module(\"{COLLECTOR}\"); in \
+         Rust, wasm_import_module)"
+    )
+}
+
+/// Checks that a linker has put the collector into the guest. The functions' names
+/// tell; if they were left out, a guest that has a memory is believed.
+fn check_has_collector(outside: &Outside, core: &Outside) -> Result<()> {
+    let is_collectors = |name: &String| name.starts_with(OWN_PREFIX) && core.export(name).is_some();
+    let has_collector = if outside.function_names.is_empty() {
+        !outside.own_memories.is_empty() || outside.imports.iter().any(is_guest_memory)
+    } else {
+        outside.function_names.iter().any(is_collectors)
+    };
+    ensure!(
+        has_collector,
+        "the guest has no collector: it imports nothing from `{COLLECTOR}`, and has no function of \
+         libtether_gc.a. Import what it uses from `{COLLECTOR}`, or link it with libtether_gc.a"
+    );
+    Ok(())
+}
+
 fn check_memory(outside: &Outside) -> Result<()> {
     ensure!(
         outside.own_memories.is_empty(),
@@ -171,17 +245,12 @@ fn check_memory(outside: &Outside) -> Result<()> {
          `{COLLECTOR}` `{MEMORY}`, or link with --import-memory"
     );
     for import in &outside.imports {
-        let Item::Memory(memory) = import.item else {
-            continue;
-        };
         ensure!(
-            is_guest_memory(import),
+            is_guest_memory(import) || !matches!(import.item, Item::Memory(_)),
             "the guest imports the memory `{}` `{}`; the collector's is `{COLLECTOR}` `{MEMORY}`",
             import.module,
             import.name
         );
-        ensure!(!memory.memory64, "the guest's memory has 64-bit addresses; Tether's has 32");
-        ensure!(!memory.shared, "the guest's memory is shared; Tether has no threads");
     }
     Ok(())
 }
@@ -207,13 +276,6 @@ fn check_imports(outside: &Outside, core: &Outside) -> Result<()> {
                 "the guest imports `{COLLECTOR}` `{name}` as another kind of thing than it is"
             ),
         }
-    }
-    let unknown = outside.imports_from(LINKERS).find(|import| !is_guest_memory(import));
-    if let Some(import) = unknown {
-        bail!(
-            "the guest imports `{LINKERS}` `{}`: its linker left that open; nothing supplies it",
-            import.name
-        );
     }
     Ok(())
 }
@@ -305,7 +367,9 @@ impl Change for ForMerging<'_> {
                 None => (import.module, import.name, ty),
             },
             (COLLECTOR, STATE, TypeRef::Func(_)) => (SUPPLIED, SUPPLIED_STATE, ty),
-            (HOST, RELEASE, _) => (self.release_from, self.release_name, ty),
+            (HOST | LINKERS, RELEASE, TypeRef::Func(_)) => {
+                (self.release_from, self.release_name, ty)
+            }
             _ => (import.module, import.name, ty),
         })
     }
@@ -399,7 +463,21 @@ pub fn finish(
         .module(&module)
         .context("the guest's description of its world cannot be used")?
         .encode()
-        .context("the guest does not fit its world")
+        .with_context(|| misfit(&module))
+}
+
+/// What is wrong with a module that does not fit its world.
+fn misfit(module: &[u8]) -> String {
+    let outside = Outside::read(module).unwrap_or_default();
+    match outside.imports_from(LINKERS).next() {
+        Some(import) => format!(
+            "the guest does not fit its world: it imports `{LINKERS}` `{}`, and a component \
+             imports only functions of its world, from the interface that has them or, if none \
+             has, from `$root` (in C, import_module; in Rust, wasm_import_module)",
+            import.name
+        ),
+        None => "the guest does not fit its world".to_owned(),
+    }
 }
 
 struct WithoutCustoms;

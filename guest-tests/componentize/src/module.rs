@@ -8,9 +8,14 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{EntityType, ExportSection, ImportSection, Module, RawSection};
 use wasmparser::{
-    CompositeInnerType, DataKind, Encoding, Export, ExternalKind, FuncType, Global, GlobalType,
-    Import, MemoryType, Operator, Parser, Payload, TypeRef, Validator,
+    CompositeInnerType, CustomSectionReader, DataKind, Encoding, Export, ExternalKind, FuncType,
+    Global, GlobalType, Import, KnownCustom, MemoryType, Name, Operator, Parser, Payload, TypeRef,
+    Validator, WasmFeatures,
 };
+
+/// The features that a module may use: those that `xtask` enables in Binaryen's tools.
+const FEATURES: WasmFeatures =
+    WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
 
 /// An imported item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +76,8 @@ pub struct Outside {
     pub data: Vec<Data>,
     /// The names of its custom sections.
     pub customs: Vec<String>,
+    /// The names of its functions, as far as the module has kept them.
+    pub function_names: Vec<String>,
 }
 
 impl Outside {
@@ -81,7 +88,10 @@ impl Outside {
         for payload in Parser::new(0).parse_all(module) {
             reader.payload(payload.context("is not a WebAssembly module")?)?;
         }
-        Validator::new().validate_all(module).context("is not a valid WebAssembly module")?;
+        Validator::new_with_features(FEATURES).validate_all(module).context(
+            "is not valid WebAssembly 2.0 (with tail calls and extended constants, and without \
+             threads and exceptions)",
+        )?;
         reader.resolve()
     }
 
@@ -168,6 +178,9 @@ impl Reader {
             }
             Payload::CustomSection(section) => {
                 self.outside.customs.push(section.name().to_owned());
+                // Names that cannot be read do no harm.
+                let names = function_names(&section).unwrap_or_default();
+                self.outside.function_names.extend(names.into_iter().map(|(_, name)| name));
             }
             _ => {}
         }
@@ -221,6 +234,22 @@ impl Reader {
         }
         Ok(self.outside)
     }
+}
+
+/// The functions' indices and names that a custom section has.
+pub(crate) fn function_names(section: &CustomSectionReader<'_>) -> Result<Vec<(u32, String)>> {
+    let mut names = Vec::new();
+    if let KnownCustom::Name(section) = section.as_known() {
+        for part in section {
+            if let Name::Function(functions) = part? {
+                for naming in functions {
+                    let naming = naming?;
+                    names.push((naming.index, naming.name.to_owned()));
+                }
+            }
+        }
+    }
+    Ok(names)
 }
 
 fn constant(global: &Global<'_>) -> Result<Option<u32>> {

@@ -12,7 +12,7 @@ use tether_componentize::world::World;
 use wasm_encoder::{
     CodeSection, ConstExpr, CustomSection, DataSection, EntityType, ExportKind, ExportSection,
     Function, FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType,
-    Module, TypeSection, ValType,
+    Module, NameMap, NameSection, RefType, TableType, TypeSection, ValType,
 };
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -25,6 +25,8 @@ struct Draft {
     data: Vec<(i32, usize)>,
     functions: Vec<(&'static str, usize)>,
     globals: Vec<(&'static str, i32)>,
+    /// What functions are called in the section of names.
+    names: Vec<(u32, &'static str)>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,6 +35,7 @@ enum Import {
     Function(usize),
     Memory(u64),
     State,
+    Table,
 }
 
 const PARAMETERS_MAX: usize = 4;
@@ -63,6 +66,11 @@ impl Draft {
         self
     }
 
+    fn name(mut self, function: u32, name: &'static str) -> Self {
+        self.names.push((function, name));
+        self
+    }
+
     fn module(self) -> Module {
         let mut types = TypeSection::new();
         for parameters in 0..=PARAMETERS_MAX {
@@ -85,6 +93,13 @@ impl Draft {
                         imported_globals += 1;
                         EntityType::Global(constant_type())
                     }
+                    Import::Table => EntityType::Table(TableType {
+                        element_type: RefType::FUNCREF,
+                        table64: false,
+                        minimum: 1,
+                        maximum: None,
+                        shared: false,
+                    }),
                 },
             );
         }
@@ -122,6 +137,15 @@ impl Draft {
             .section(&exports)
             .section(&code)
             .section(&data);
+        if !self.names.is_empty() {
+            let mut functions = NameMap::new();
+            for (function, name) in self.names {
+                functions.append(function, name);
+            }
+            let mut names = NameSection::new();
+            names.functions(&functions);
+            module.section(&names);
+        }
         module
     }
 
@@ -165,6 +189,11 @@ fn guest() -> Draft {
         .function("run", 0)
 }
 
+/// A guest into which wasm-ld has put the collector.
+fn linked_guest() -> Draft {
+    Draft::default().memory(COLLECTOR_PAGES).function("run", 0)
+}
+
 fn refusal(guest: Vec<u8>) -> String {
     format!("{:#}", prepare(&guest, &collector()).unwrap_err())
 }
@@ -203,7 +232,10 @@ fn released_handles_wait_where_the_guest_takes_none() {
 fn a_guest_that_exports_tether_release_gets_them() {
     let prepared = prepare(&guest().function("tether_release", 2).bytes(), &collector()).unwrap();
     assert_eq!(prepared.release, Release::Guest);
-    assert_eq!(imports(&prepared.collector.unwrap()), [("guest".into(), "tether_release".into())]);
+    assert_eq!(
+        imports(&prepared.collector.unwrap()),
+        [("tether:guest".into(), "tether_release".into())]
+    );
     assert!(prepared.supplied.is_none());
 }
 
@@ -236,17 +268,35 @@ fn the_states_address_can_be_had_from_a_function() {
 
 #[test]
 fn a_module_with_its_own_collector_is_left_as_it_is() {
-    let linked = Draft::default()
-        .import("tether:host", "tether_release", Import::Function(2))
-        .memory(20)
-        .data(3 << 20, 10)
-        .function("run", 0);
-    let prepared = prepare(&linked.clone().bytes(), &collector()).unwrap();
-    assert!(prepared.collector.is_none());
-    assert_eq!(prepared.release, Release::Queue);
-    assert_eq!(imports(&prepared.guest), [("tether:link".into(), "tether:release".into())]);
-    assert_eq!(exports(&prepared.guest), ["run", "memory"]);
-    assert!(prepared.supplied.is_some());
+    // wasm-ld imports from `env` whatever nothing defines.
+    for module in ["tether:host", "env"] {
+        let linked = linked_guest()
+            .import(module, "tether_release", Import::Function(2))
+            .data(3 << 20, 10)
+            .name(1, "tether_push");
+        let prepared = prepare(&linked.bytes(), &collector()).unwrap();
+        assert!(prepared.collector.is_none());
+        assert_eq!(prepared.release, Release::Queue);
+        assert_eq!(imports(&prepared.guest), [("tether:link".into(), "tether:release".into())]);
+        assert_eq!(exports(&prepared.guest), ["run", "memory"]);
+        assert!(prepared.supplied.is_some());
+    }
+}
+
+#[test]
+fn imports_of_the_guests_own_stay_as_they_are() {
+    for guest in [guest(), linked_guest()] {
+        let before = guest
+            .import("env", "log_number", Import::Function(1))
+            .import("env", "level", Import::State)
+            .import("env", "__indirect_function_table", Import::Table)
+            .import("guest", "run", Import::Function(0))
+            .bytes();
+        assert_eq!(imports(&prepare(&before, &collector()).unwrap().guest), imports(&before));
+    }
+    // With `--import-memory`: its host brings the memory.
+    let before = Draft::default().import("env", "memory", Import::Memory(20)).bytes();
+    assert_eq!(imports(&prepare(&before, &collector()).unwrap().guest), imports(&before));
 }
 
 #[test]
@@ -265,6 +315,8 @@ fn what_is_no_core_module_is_named_so() {
     let mut cut_off = guest().bytes();
     cut_off.truncate(40);
     assert!(refusal(cut_off).contains("is not a WebAssembly module"));
+    let two_memories = guest().import("js", "heap", Import::Memory(1));
+    assert_told(two_memories, &["is not valid WebAssembly 2.0", "multiple memories"]);
     let error = prepare(&guest().bytes(), b"").unwrap_err();
     assert!(format!("{error:#}").contains("the collector's core module"), "{error:#}");
 }
@@ -277,10 +329,39 @@ fn an_import_that_the_collector_does_not_have_is_named() {
     assert_told(draft, &["`tether_wrap`", "(i32, i32) -> (i32)", "(i32, i32, i32) -> (i32)"]);
     let draft = guest().import("tether_gc", "tether_push", Import::State);
     assert_told(draft, &["`tether_push`", "another kind"]);
-    let draft = guest().import("env", "malloc", Import::Function(1));
-    assert_told(draft, &["`env` `malloc`", "its linker"]);
-    let draft = Draft::default().import("env", "memory", Import::Memory(1)).function("run", 0);
-    assert_told(draft, &["`env` `memory`", "libtether_gc.a"]);
+}
+
+#[test]
+fn a_name_of_the_collectors_from_env_is_refused() {
+    for draft in [guest(), linked_guest()] {
+        let open = draft.clone().import("env", "tether_push", Import::Function(1));
+        assert_told(open, &["`env` `tether_push`", "libtether_gc.a", "wasm_import_module"]);
+        let misspelt = draft.clone().import("env", "tether_pusch", Import::Function(1));
+        assert_told(misspelt, &["has no `tether_pusch`", "docs/core-abi.md"]);
+        let release = draft.import("env", "tether_release", Import::Function(1));
+        assert_told(release, &["`env` `tether_release`"]);
+    }
+}
+
+#[test]
+fn a_guest_without_a_collector_is_refused() {
+    // `tether_release` is a function of the guest's own, which the library calls.
+    for name in ["run", "tether_release"] {
+        assert_told(linked_guest().name(0, name), &["has no collector", "libtether_gc.a"]);
+    }
+    let memoryless = Draft::default().function("run", 0);
+    assert_told(memoryless, &["has no collector"]);
+}
+
+#[test]
+fn what_wasm_ld_was_told_wrongly_is_named() {
+    let object = Draft::default().import("env", "__linear_memory", Import::Memory(0));
+    assert_told(object, &["is an object file"]);
+    let mut shared = linked_guest().module();
+    shared.section(&CustomSection { name: "dylink.0".into(), data: b""[..].into() });
+    assert!(refusal(shared.finish()).contains("without -shared and -pie"));
+    let constructed = linked_guest().name(0, "run.command_export");
+    assert_told(constructed, &["each call of `run`", "constructors", "`_initialize`"]);
 }
 
 #[test]
@@ -305,7 +386,11 @@ fn a_memory_that_is_not_the_collectors_is_refused() {
         .memory(1)
         .function("run", 0);
     assert_told(own, &["a memory of its own", "--import-memory"]);
-    let other = guest().import("js", "heap", Import::Memory(1));
+    let other = Draft::default().import("tether_gc", "tether_push", Import::Function(1)).import(
+        "js",
+        "heap",
+        Import::Memory(1),
+    );
     assert_told(other, &["`js` `heap`"]);
 }
 
@@ -383,6 +468,11 @@ fn a_world_that_is_missing_or_does_not_fit_is_named() {
     assert!(message.contains("has no world"), "{message}");
     let message = told("package t:t; world w { export walk: func(); }", Some("w"));
     assert!(message.contains("walk"), "{message}");
+    let importing = linked_guest().import("env", "log_number", Import::Function(0)).bytes();
+    let path = wit_file("log.wit", "package t:t; world w { import log-number: func(); }");
+    let world = World { wit: &path, name: None };
+    let message = format!("{:#}", finish(&importing, &importing, Some(world), false).unwrap_err());
+    assert!(message.contains("`env` `log_number`") && message.contains("`$root`"), "{message}");
     let message = told("no wit", Some("x"));
     assert!(message.contains("cannot read WIT"), "{message}");
 }
