@@ -13,6 +13,7 @@ use crate::process::progress;
 use crate::workspace::Workspace;
 
 mod catalog;
+mod cliffs;
 mod files;
 mod measure;
 mod peers;
@@ -23,7 +24,7 @@ mod targets;
 
 use catalog::{Cell, Kind, Peer, cells, matches};
 use measure::{Hosts, Repetitions, measure};
-use peers::Builder;
+use peers::{Builder, Source};
 use results::Results;
 
 const HELP: &str = "\
@@ -36,14 +37,19 @@ process of its own on wasmtime and on Node 24's V8, compares the checksums of al
 peers, and prints tables with medians, ratios and the targets.
 A full run also writes docs/benchmarks/.
 
+The cliffs are small workloads at which a collector may become steep. Each is beside
+the same work without what makes it steep. Tether alone runs them, on wasmtime; a
+run that takes more than a minute is given up, and reported so.
+
 Options:
       --quick            small workloads, one run each: whether all peers work and
-                         agree, not how fast they are
+                         agree, not how fast they are, but for the cliffs
       --only FILTER...   only the cells that a FILTER takes, as w1 or
                          w1,w3/tether,boehm/wasmtime: its parts, divided by /, must
                          each name the cell's workload, peer or engine; words
                          divided by , are alternatives; w7 is all pauses and
-                         w7-list one shape
+                         w7-list one shape, cliffs are all cliffs and
+                         cliffs-wraps is one, with what it is compared to
       --runs N           timed runs of a cell in a process (5)
       --passes N         how often all processes are run (2; 1 with --quick)
       --no-build         take the collector as the last `cargo xtask build` made it
@@ -132,8 +138,10 @@ fn run_all(
                 progress(&format!("{cell}, pass {} of {}", pass + 1, options.passes));
                 // A pause is a median already, and says nothing by its instructions.
                 let is_pause = matches!(cell.workload.kind, Kind::Pause { .. });
+                // A cliff is far steeper than what warming up gives.
+                let is_cliff = matches!(cell.workload.kind, Kind::Cliff(_));
                 let times = Repetitions {
-                    warm_up: 1,
+                    warm_up: u32::from(!is_cliff),
                     runs: if is_pause { options.runs.min(2) } else { options.runs },
                     instructions: options.instructions && pass == 0 && !is_pause,
                 };
@@ -151,16 +159,16 @@ fn build_peers(
     workspace: &Workspace,
     chosen: &[Cell],
     errors: &mut Vec<String>,
-) -> Result<HashMap<(Peer, bool), PathBuf>> {
+) -> Result<HashMap<(Peer, Source), PathBuf>> {
     let builder = Builder::new(workspace)?;
     let mut programs = HashMap::new();
     for peer in Peer::ALL {
-        for for_handles in [false, true] {
-            let key = (peer, for_handles);
+        for source in Source::ALL {
+            let key = (peer, source);
             if !chosen.iter().any(|cell| program_of(cell) == key) {
                 continue;
             }
-            match builder.build(peer, for_handles) {
+            match builder.build(peer, source) {
                 Ok(program) => drop(programs.insert(key, program)),
                 Err(error) => errors.push(format!("{}: {error:#}", peer.name())),
             }
@@ -169,10 +177,14 @@ fn build_peers(
     Ok(programs)
 }
 
-/// A peer's program for a cell: that for handles may be another.
-fn program_of(cell: &Cell) -> (Peer, bool) {
-    let is_other = cell.workload.kind == Kind::Handles && !cell.peer.is_component();
-    (cell.peer, is_other)
+/// The program that a cell runs.
+fn program_of(cell: &Cell) -> (Peer, Source) {
+    let source = match cell.workload.kind {
+        Kind::Handles if !cell.peer.is_component() => Source::Handles,
+        Kind::Cliff(_) => Source::Cliffs,
+        _ => Source::Workloads,
+    };
+    (cell.peer, source)
 }
 
 /// The command line's options; none where it only asks for help.

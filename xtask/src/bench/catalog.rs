@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::cliffs;
+
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Engine {
@@ -169,6 +171,7 @@ impl Peer {
         }
         match workload.kind {
             Kind::Pause { .. } => matches!(self, Peer::Tether | Peer::Boehm),
+            Kind::Cliff(_) => self == Peer::Tether,
             Kind::Handles if workload.export == "w6_small" => self == Peer::Tether,
             // Wasm GC has no finalizers.
             Kind::Handles => !matches!(self, Peer::WasmGc | Peer::WasmGcDrc),
@@ -192,6 +195,26 @@ pub enum Kind {
         /// How many objects live.
         live: u32,
     },
+    /// A count of operations; the figure that matters is measured by the program.
+    Cliff(Cliff),
+}
+
+/// How a cliff, or its level, is run and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cliff {
+    /// The most Wasm pages to which memory may grow.
+    pub most_pages: Option<u32>,
+    /// What the program measures.
+    pub unit: Unit,
+}
+
+/// Of what a program's own figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds.
+    Nanoseconds,
+    /// Bytes.
+    Bytes,
 }
 
 /// A workload, at one size.
@@ -215,8 +238,12 @@ impl Workload {
         self.id.starts_with("w8")
     }
 
-    /// jco takes microseconds for each call, so it has sizes of its own.
+    /// jco takes microseconds for each call, so it has sizes of its own. Node has no limit
+    /// on a memory.
     fn runs_on(&self, engine: Engine) -> bool {
+        if matches!(self.kind, Kind::Cliff(_)) {
+            return engine == Engine::Wasmtime;
+        }
         !self.is_of_components() || engine.is_jco() == self.id.ends_with("jco")
     }
 }
@@ -282,6 +309,7 @@ pub fn workloads(quick: bool) -> Vec<Workload> {
         timed("w8-w1-jco", "w1", "w1 through the component door, depth 10", 10, 5, Kind::Time),
         timed("w8-w6-jco", "w6", "w6 through the component door, 0.1 M", 100, 5, Kind::Handles),
     ]);
+    all.extend(cliffs::workloads(quick));
     all
 }
 
@@ -319,10 +347,11 @@ pub fn cells(quick: bool) -> Vec<Cell> {
 
 /// Whether a filter of the command line takes a cell. Its parts, divided by `/`,
 /// must each match one of the cell's three names; a part is words divided by `,`,
-/// of which one must be the name; `w7` and `w8` are all that begin with them.
+/// of which one must be the name; `w7`, `w8`, `cliffs`, and what begins with them, are all
+/// whose names go on with `-`.
 pub fn matches(filter: &str, cell: &Cell) -> bool {
     let names = [cell.workload.id.as_str(), cell.peer.name(), cell.engine.name()];
-    let is_group = |word: &str| word.starts_with("w7") || word.starts_with("w8");
+    let is_group = |word: &str| ["w7", "w8", "cliffs"].iter().any(|group| word.starts_with(group));
     let is_named = |word: &str| {
         names.iter().any(|name| {
             *name == word
@@ -360,6 +389,15 @@ mod tests {
         assert_eq!(names("w6/wasm-gc"), [""; 0]);
         assert_eq!(names("wasm-gc-drc/v8"), [""; 0]);
         assert_eq!(names("javascript/wasmtime"), [""; 0]);
+    }
+
+    #[test]
+    fn a_cliffs_filter_takes_its_level() {
+        assert_eq!(
+            names("cliffs-turns"),
+            ["cliffs-turns/tether/wasmtime", "cliffs-turns-level/tether/wasmtime"]
+        );
+        assert!(names("cliffs").len() > 30);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use super::catalog::{Peer, workloads};
+use super::catalog::{Kind, Peer, workloads};
 use super::results::Results;
 use super::targets::Judged;
 use super::{plot, report};
@@ -38,7 +38,7 @@ fn markdown(results: &Results, judged: &[Judged], date: &str, machine: &str) -> 
     let met = judged.iter().filter(|one| one.met).count();
     let titles: Vec<Vec<String>> = workloads(false)
         .into_iter()
-        .filter(|workload| !workload.id.starts_with("w7"))
+        .filter(|workload| matches!(workload.kind, Kind::Time | Kind::Handles))
         .map(|workload| vec![workload.id, workload.title])
         .collect();
     format!(

@@ -13,6 +13,9 @@ use crate::workspace::Workspace;
 
 const NODE_DRIVER: &str = "guest-tests/bench/node/bench.mjs";
 
+/// When a run of a cliff is given up.
+const TIME_OUT_SECONDS: u32 = 60;
+
 /// The programs that run cells.
 pub struct Hosts {
     wasmtime: PathBuf,
@@ -69,6 +72,12 @@ impl Hosts {
         if cell.peer == Peer::WasmGcDrc {
             command.args(["--collector", "drc"]);
         }
+        if let Kind::Cliff(cliff) = cell.workload.kind {
+            command.args(["--time-out", &TIME_OUT_SECONDS.to_string()]);
+            if let Some(pages) = cliff.most_pages {
+                command.args(["--most-pages", &pages.to_string()]);
+            }
+        }
         command
     }
 }
@@ -93,6 +102,10 @@ pub struct Measurement {
     pub cpu_seconds: Vec<f64>,
     /// Of each run: a checksum or nanoseconds.
     pub results: Vec<i64>,
+    /// Of each run of a cliff: what the program measured, in nanoseconds or bytes.
+    pub figures: Vec<i64>,
+    /// The seconds after which a run was given up; then nothing else was measured.
+    pub over_seconds: Option<u64>,
     /// The most that the linear memory had, in Wasm pages.
     pub peak_pages: Option<u64>,
     /// What the engine's collector took.
@@ -117,7 +130,15 @@ impl Measurement {
     pub fn median_seconds(&self, kind: Kind) -> f64 {
         match kind {
             Kind::Pause { .. } => median(self.results.iter().map(|&ns| ns as f64 / 1e9)),
-            Kind::Time | Kind::Handles => median(self.seconds.iter().copied()),
+            Kind::Time | Kind::Handles | Kind::Cliff(_) => median(self.seconds.iter().copied()),
+        }
+    }
+
+    /// The median of what the program of a cliff measured, if no run was given up.
+    pub fn median_figure(&self) -> Option<f64> {
+        match self.over_seconds {
+            None => Some(median(self.figures.iter().map(|&figure| figure as f64))),
+            Some(_) => None,
         }
     }
 
@@ -131,6 +152,8 @@ impl Measurement {
         self.seconds.extend(other.seconds);
         self.cpu_seconds.extend(other.cpu_seconds);
         self.results.extend(other.results);
+        self.figures.extend(other.figures);
+        self.over_seconds = self.over_seconds.max(other.over_seconds);
         self.peak_pages = self.peak_pages.max(other.peak_pages);
         self.gc_heap_bytes = self.gc_heap_bytes.max(other.gc_heap_bytes);
         self.instructions = self.instructions.or(other.instructions);
@@ -155,6 +178,8 @@ impl Measurement {
                     result.as_str().unwrap_or_default().parse().context("a result is no number")
                 })
                 .collect::<Result<_>>()?,
+            figures: list("figures").iter().filter_map(Value::as_i64).collect(),
+            over_seconds: value["over_seconds"].as_u64(),
             peak_pages: count("memory_pages"),
             gc_heap_bytes: count("gc_heap_bytes"),
             instructions: count("instructions"),
@@ -217,6 +242,14 @@ mod tests {
         assert_eq!(measured.results, [-3, 9_007_199_254_740_993]);
         assert_eq!((measured.peak_pages, measured.gc_heap_bytes), (Some(17), None));
         assert_eq!(measured.instructions, Some(12));
+    }
+
+    #[test]
+    fn a_run_that_was_given_up_has_no_figure() {
+        let given_up = Measurement::parse(br#"{"over_seconds":60}"#).unwrap();
+        assert_eq!((given_up.over_seconds, given_up.median_figure()), (Some(60), None));
+        let measured = Measurement::parse(br#"{"figures":[7,9,8]}"#).unwrap();
+        assert_eq!(measured.median_figure(), Some(8.0));
     }
 
     #[test]

@@ -56,6 +56,22 @@ const BOEHM_FLAGS: [&str; 5] = [
     "-Dgetpagesize()=65536",
 ];
 
+/// Which of a peer's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The one with the workloads of time, and all others that are not named here.
+    Workloads,
+    /// The one that has handles.
+    Handles,
+    /// The one with the cliffs.
+    Cliffs,
+}
+
+impl Source {
+    /// Every one.
+    pub const ALL: [Source; 3] = [Source::Workloads, Source::Handles, Source::Cliffs];
+}
+
 /// Builds peers.
 pub struct Builder<'a> {
     workspace: &'a Workspace,
@@ -78,10 +94,12 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Builds a peer's program, unless that is done and nothing has changed. Where
-    /// `for_handles`, the one that has handles, if that is another.
-    pub fn build(&self, peer: Peer, for_handles: bool) -> Result<PathBuf> {
+    /// Builds one of a peer's programs, unless that is done and nothing has changed. That
+    /// for handles may be the one for workloads.
+    pub fn build(&self, peer: Peer, source: Source) -> Result<PathBuf> {
+        let for_handles = source == Source::Handles;
         match peer {
+            Peer::Tether if source == Source::Cliffs => self.cliffs(),
             Peer::Tether => self.tether(),
             Peer::Boehm => self.boehm(),
             Peer::AsIncremental => self.assemblyscript(peer, "incremental", for_handles),
@@ -97,10 +115,24 @@ impl<'a> Builder<'a> {
     }
 
     fn tether(&self) -> Result<PathBuf> {
-        let library = self.workspace.artifact("libtether_gc.a");
-        let headers = format!("-I{}", self.workspace.root().join("src/door").display());
-        let library = library.display().to_string();
+        let (headers, library) = self.tether_headers_and_library();
         self.c_program(Peer::Tether, "adapter_tether.h", &[&headers], Libc::None, &[&library])
+    }
+
+    fn cliffs(&self) -> Result<PathBuf> {
+        let (headers, library) = self.tether_headers_and_library();
+        let source = self.source("c/cliffs.c");
+        let inputs = [source.clone(), self.tether_header()];
+        self.c_module("cliffs", &source, &inputs, &[&headers], Libc::None, &[&library])
+    }
+
+    fn tether_headers_and_library(&self) -> (String, String) {
+        let headers = format!("-I{}", self.workspace.root().join("src/door").display());
+        (headers, self.workspace.artifact("libtether_gc.a").display().to_string())
+    }
+
+    fn tether_header(&self) -> PathBuf {
+        self.workspace.root().join("src/door/tether_gc.h")
     }
 
     fn boehm(&self) -> Result<PathBuf> {
@@ -183,27 +215,41 @@ impl<'a> Builder<'a> {
         libc: Libc,
         libraries: &[&str],
     ) -> Result<PathBuf> {
-        let name = peer.name();
-        let program = self.folder.join(format!("{name}.wasm"));
         let workloads = self.source("c/workloads.c");
         let mut inputs = vec![workloads.clone(), self.source("c").join(adapter)];
-        inputs.extend(libraries.iter().map(PathBuf::from));
         if peer == Peer::Tether {
-            inputs.push(self.workspace.root().join("src/door/tether_gc.h"));
+            inputs.push(self.tether_header());
         }
-        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+        let adapter = format!("-DADAPTER=\"{adapter}\"");
+        let flags: Vec<&str> = flags.iter().copied().chain([adapter.as_str()]).collect();
+        self.c_module(peer.name(), &workloads, &inputs, &flags, libc, libraries)
+    }
+
+    /// A module of a C file and libraries, which is made again if these or `inputs` change.
+    fn c_module(
+        &self,
+        name: &str,
+        source: &Path,
+        inputs: &[PathBuf],
+        flags: &[&str],
+        libc: Libc,
+        libraries: &[&str],
+    ) -> Result<PathBuf> {
+        let program = self.folder.join(format!("{name}.wasm"));
+        let inputs: Vec<&Path> =
+            inputs.iter().map(PathBuf::as_path).chain(libraries.iter().map(Path::new)).collect();
         if is_fresh(&program, &inputs) {
             return Ok(program);
         }
-        progress(&format!("compiling the workloads for {name}"));
+        progress(&format!("compiling {name}.wasm"));
         let linked = self.folder.join(format!("{name}.linked.wasm"));
         let mut clang = self.clang(libc);
-        clang.args(flags).arg(format!("-DADAPTER=\"{adapter}\"")).arg(&workloads).args(libraries);
+        clang.args(flags).arg(source).args(libraries);
         clang.args(match libc {
             Libc::Wasi => &["-mexec-model=reactor"][..],
             Libc::None => &["-Wl,--no-entry"],
         });
-        run(clang.arg("-o").arg(&linked), &format!("compiling the workloads for {name}"))?;
+        run(clang.arg("-o").arg(&linked), &format!("compiling {name}.wasm"))?;
         self.optimise(&linked, &program, &WASM_OPT_FLAGS)?;
         Ok(program)
     }

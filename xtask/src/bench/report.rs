@@ -6,6 +6,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::catalog::{Cell, Engine, Kind, Peer};
+use super::cliffs;
 use super::measure::Measurement;
 use super::results::Results;
 use super::targets::{Judged, Measure};
@@ -67,7 +68,7 @@ pub fn workload_tables(results: &Results) -> String {
         text += &without_empty_columns(&HEADER, &rows);
         text.push('\n');
     }
-    text + &pause_table(results)
+    text + &pause_table(results) + &cliffs::tables(results)
 }
 
 /// A table without the columns in which no row has anything.
@@ -127,7 +128,8 @@ fn tables_of(results: &Results) -> Vec<(String, Engine)> {
     let mut found = Vec::new();
     for (cell, _) in results.iter() {
         let key = (cell.workload.id.clone(), cell.engine);
-        if !matches!(cell.workload.kind, Kind::Pause { .. }) && !found.contains(&key) {
+        let has_own_table = matches!(cell.workload.kind, Kind::Pause { .. } | Kind::Cliff(_));
+        if !has_own_table && !found.contains(&key) {
             found.push(key);
         }
     }
@@ -185,7 +187,8 @@ pub fn target_table(judged: &[Judged]) -> String {
     table(&header, 4, &rows)
 }
 
-fn figure(figure: f64) -> String {
+/// A number with two digits behind the point, or none if it is whole and large.
+pub fn figure(figure: f64) -> String {
     if figure.fract() == 0.0 && figure.abs() >= 10.0 {
         format!("{figure:.0}")
     } else {
@@ -198,7 +201,7 @@ fn verdict(one: &Judged) -> &'static str {
 }
 
 const CSV_HEADER: &str = "date,machine,workload,n,peer,engine,door,run,seconds,cpu_seconds,result,\
-peak_pages,gc_heap_bytes,instructions,collections,acquired,released,unreleased_peak";
+peak_pages,gc_heap_bytes,instructions,collections,acquired,released,unreleased_peak,figure";
 
 /// Every run, one line each.
 pub fn csv(results: &Results, date: &str, machine: &str) -> String {
@@ -210,7 +213,7 @@ pub fn csv(results: &Results, date: &str, machine: &str) -> String {
             let cpu = measured.cpu_seconds.get(run).copied().unwrap_or(f64::NAN);
             let _ = writeln!(
                 text,
-                "{date},\"{machine}\",{},{},{},{},{},{run},{seconds:.6},{cpu:.6},{result},{},{},{},{},{},{},{}",
+                "{date},\"{machine}\",{},{},{},{},{},{run},{seconds:.6},{cpu:.6},{result},{},{},{},{},{},{},{},{}",
                 cell.workload.id,
                 cell.workload.n,
                 cell.peer.name(),
@@ -223,6 +226,7 @@ pub fn csv(results: &Results, date: &str, machine: &str) -> String {
                 measured.acquired,
                 measured.released,
                 measured.unreleased_peak,
+                measured.figures.get(run).map(i64::to_string).unwrap_or_default(),
             );
         }
     }
@@ -243,6 +247,8 @@ pub fn to_json(results: &Results, judged: &[Judged], errors: &[String]) -> Value
                 "median_seconds": measured.median_seconds(cell.workload.kind),
                 "cpu_seconds": measured.median_cpu_seconds(),
                 "seconds": measured.seconds,
+                "figures": measured.figures,
+                "over_seconds": measured.over_seconds,
                 "peak_pages": measured.peak_pages,
                 "gc_heap_bytes": measured.gc_heap_bytes,
                 "checksum": match cell.workload.kind {

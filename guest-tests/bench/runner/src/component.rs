@@ -62,6 +62,7 @@ impl Composition {
             gc_heap_bytes: None,
             counts: store.data().counts,
             collections: None,
+            figure: None,
             instructions,
         })
     }

@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use wasmtime::StoreLimits;
+
 /// The state behind a store.
 pub struct Host {
     started: Instant,
@@ -13,6 +15,8 @@ pub struct Host {
     free: Vec<u32>,
     /// What happened to the handles so far.
     pub counts: Counts,
+    /// How large the linear memory may become.
+    pub limits: StoreLimits,
 }
 
 /// What happened to the handles of one run.
@@ -29,13 +33,14 @@ pub struct Counts {
 }
 
 impl Host {
-    /// No handle is out, and the clock starts.
+    /// No handle is out, memory has no limit, and the clock starts.
     pub fn new() -> Self {
         Host {
             started: Instant::now(),
             held: Vec::new(),
             free: Vec::new(),
             counts: Counts::default(),
+            limits: StoreLimits::default(),
         }
     }
 

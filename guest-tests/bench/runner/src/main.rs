@@ -5,7 +5,9 @@
 //! Compiling and instantiating are not timed.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -32,11 +34,14 @@ Options:
   --component        the file is a component
   --inline           inline calls between a component's modules
   --fuel             count instructions in one more run
+  --most-pages N     the most Wasm pages to which a module's memory may grow
+  --time-out SECONDS give up if a run takes longer; not if that for instructions does
   -h, --help         print this
 
 Prints one JSON object: seconds and CPU seconds of each run, the checksum, the
 memory's pages at the end, what happened to host handles, the module's own
-statistics, and with --fuel the instructions.
+statistics and figures, and with --fuel the instructions. If a run takes longer
+than the time-out, the object has nothing but `over_seconds`.
 ";
 
 struct Options {
@@ -48,6 +53,8 @@ struct Options {
     warm_up: u32,
     kind: Kind,
     fuel: bool,
+    most_pages: Option<usize>,
+    time_out: Option<Duration>,
 }
 
 /// What the file is, and how it is compiled.
@@ -67,7 +74,8 @@ impl Program {
     fn load(options: &Options, has_fuel: bool) -> Result<Self> {
         Ok(match options.kind {
             Kind::Module(collector) => {
-                Program::Module(Module::load(&options.file, collector, has_fuel)?)
+                let most_pages = options.most_pages;
+                Program::Module(Module::load(&options.file, collector, has_fuel, most_pages)?)
             }
             Kind::Component { inlines } => {
                 Program::Component(Composition::load(&options.file, inlines, has_fuel)?)
@@ -81,6 +89,25 @@ impl Program {
             Program::Component(composition) => composition.run(&options.export, options.n),
         }
     }
+
+    /// Runs it, and ends this process if that takes too long.
+    fn run_in_time(&self, options: &Options) -> Result<Run> {
+        let _run_is_over = options.time_out.map(give_up_after);
+        self.run(options)
+    }
+}
+
+/// Ends this process after some time, unless the sender is dropped before. A thread does so,
+/// not the engine, so that the code that is measured has no checks in it.
+fn give_up_after(time_out: Duration) -> mpsc::Sender<()> {
+    let (run_is_over, waits) = mpsc::channel();
+    thread::spawn(move || {
+        if waits.recv_timeout(time_out) == Err(RecvTimeoutError::Timeout) {
+            println!("{}", json!({ "over_seconds": time_out.as_secs() }));
+            process::exit(0);
+        }
+    });
+    run_is_over
 }
 
 fn main() -> ExitCode {
@@ -106,12 +133,12 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     let program = Program::load(options, false)?;
     for _ in 0..options.warm_up {
-        program.run(options)?;
+        program.run_in_time(options)?;
     }
     let mut runs: Vec<Run> = Vec::new();
     let started = Instant::now();
     while runs.len() < options.runs && (runs.is_empty() || started.elapsed() < options.budget) {
-        runs.push(program.run(options)?);
+        runs.push(program.run_in_time(options)?);
     }
     let instructions = match options.fuel {
         true => Program::load(options, true)?.run(options)?.instructions,
@@ -131,6 +158,7 @@ fn run(options: &Options) -> Result<()> {
             "unreleased_peak": runs.iter().map(|run| run.counts.unreleased_peak).max(),
             "wrong_releases": runs.iter().map(|run| run.counts.wrong_releases).sum::<u64>(),
             "collections": last.collections,
+            "figures": runs.iter().filter_map(|run| run.figure).collect::<Vec<_>>(),
             "instructions": instructions,
         })
     );
@@ -142,6 +170,7 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let (mut runs, mut warm_up, mut budget) = (5, 1, 10);
     let mut collector = Collector::Copying;
     let (mut fuel, mut is_component, mut inlines) = (false, false, false);
+    let (mut most_pages, mut time_out) = (None, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("runs") => runs = parser.value()?.parse()?,
@@ -149,6 +178,10 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
             Arg::Long("warm-up") => warm_up = parser.value()?.parse()?,
             Arg::Long("collector") => collector = parser.value()?.parse()?,
             Arg::Long("fuel") => fuel = true,
+            Arg::Long("most-pages") => most_pages = Some(parser.value()?.parse()?),
+            Arg::Long("time-out") => {
+                time_out = Some(Duration::from_secs(parser.value()?.parse()?));
+            }
             Arg::Long("component") => is_component = true,
             Arg::Long("inline") => inlines = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
@@ -170,5 +203,7 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
             false => Kind::Module(collector),
         },
         fuel,
+        most_pages,
+        time_out,
     }))
 }

@@ -6,11 +6,17 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use cpu_time::ProcessTime;
-use wasmtime::{Caller, Config, Engine, Extern, Instance, Linker, Store};
+use wasmtime::{Caller, Config, Engine, Extern, Instance, Linker, Store, StoreLimitsBuilder};
 
 use crate::host::{Counts, Host};
 
 const WASI: &str = "wasi_snapshot_preview1";
+
+const PAGE_BYTES: usize = 65_536;
+
+/// The numbers by which a module's `statistic` is asked.
+const COLLECTIONS: i32 = 0;
+const FIGURE: i32 = 2;
 
 /// Which of wasmtime's collectors manages Wasm GC objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +45,7 @@ pub struct Module {
     module: wasmtime::Module,
     linker: Linker<Host>,
     has_fuel: bool,
+    most_pages: Option<usize>,
 }
 
 /// What one run did.
@@ -57,6 +64,8 @@ pub struct Run {
     pub counts: Counts,
     /// As the module counted them, if it does.
     pub collections: Option<i64>,
+    /// What the module measured, if it does: nanoseconds or bytes.
+    pub figure: Option<i64>,
     /// Wasm instructions, as fuel counts them.
     pub instructions: Option<u64>,
 }
@@ -80,8 +89,14 @@ impl Stopwatch {
 }
 
 impl Module {
-    /// Compiles a module as a user would: Cranelift, optimising for speed.
-    pub fn load(path: &Path, collector: Collector, has_fuel: bool) -> Result<Self> {
+    /// Compiles a module as a user would: Cranelift, optimising for speed. Its memory
+    /// may grow to `most_pages`, if that is given.
+    pub fn load(
+        path: &Path,
+        collector: Collector,
+        has_fuel: bool,
+        most_pages: Option<usize>,
+    ) -> Result<Self> {
         let mut config = Config::new();
         config.wasm_gc(true).wasm_function_references(true).consume_fuel(has_fuel);
         config.collector(match collector {
@@ -95,12 +110,17 @@ impl Module {
         import_host(&mut linker).map_err(in_anyhow)?;
         import_wasi(&mut linker).map_err(in_anyhow)?;
         linker.define_unknown_imports_as_traps(&module).map_err(in_anyhow)?;
-        Ok(Module { engine, module, linker, has_fuel })
+        Ok(Module { engine, module, linker, has_fuel, most_pages })
     }
 
     /// Runs an export, `(n: i32) -> i64`, in an instance of its own.
     pub fn run(&self, export: &str, n: i32) -> Result<Run> {
         let mut store = Store::new(&self.engine, Host::new());
+        if let Some(pages) = self.most_pages {
+            store.data_mut().limits =
+                StoreLimitsBuilder::new().memory_size(pages * PAGE_BYTES).build();
+            store.limiter(|host| &mut host.limits);
+        }
         if self.has_fuel {
             store.set_fuel(u64::MAX).map_err(in_anyhow)?;
         }
@@ -126,7 +146,8 @@ impl Module {
             memory_pages: memory_pages(&mut store, &instance),
             gc_heap_bytes: u64::try_from(store.gc_heap_capacity()).ok().filter(|&size| size > 0),
             counts,
-            collections: collections(&mut store, &instance)?,
+            collections: statistic(&mut store, &instance, COLLECTIONS)?,
+            figure: statistic(&mut store, &instance, FIGURE)?,
             instructions,
         })
     }
@@ -141,11 +162,12 @@ fn memory_pages(store: &mut Store<Host>, instance: &Instance) -> Option<u64> {
     instance.get_memory(&mut *store, "memory").map(|memory| memory.size(&*store))
 }
 
-fn collections(store: &mut Store<Host>, instance: &Instance) -> Result<Option<i64>> {
+/// What a module counted or measured, by its number for `statistic`; none if it did not.
+fn statistic(store: &mut Store<Host>, instance: &Instance, which: i32) -> Result<Option<i64>> {
     let Ok(statistic) = instance.get_typed_func::<i32, i64>(&mut *store, "statistic") else {
         return Ok(None);
     };
-    let count = statistic.call(store, 0).map_err(in_anyhow)?;
+    let count = statistic.call(store, which).map_err(in_anyhow)?;
     Ok((count >= 0).then_some(count))
 }
 

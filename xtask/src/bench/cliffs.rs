@@ -1,0 +1,379 @@
+//! The cliffs: small workloads at which a collector may become steep. Each is measured beside
+//! its level, the same work without what makes it steep.
+//!
+//! `guest-tests/bench/c/cliffs.c` has the functions. A level's id is its cliff's, with `-level`
+//! behind it.
+
+use super::catalog::{Cell, Cliff, Engine, Kind, Peer, Unit, Workload};
+use super::measure::Measurement;
+use super::report::{figure, table};
+use super::results::Results;
+
+const LEVEL: &str = "-level";
+
+/// A cliff and its level.
+struct Pair {
+    name: &'static str,
+    title: &'static str,
+    export: &'static str,
+    level_export: &'static str,
+    /// The argument of both, in a full run and a quick one.
+    n: [u32; 2],
+    /// The most pages of the cliff's memory, in a full run and a quick one.
+    most_pages: [Option<u32>; 2],
+    /// Whether the level's memory has this limit too.
+    level_has_limit: bool,
+    unit: Unit,
+}
+
+/// A cliff measured in nanoseconds, without a limit of memory.
+const fn steep(
+    name: &'static str,
+    title: &'static str,
+    [export, level_export]: [&'static str; 2],
+    n: [u32; 2],
+) -> Pair {
+    Pair {
+        name,
+        title,
+        export,
+        level_export,
+        n,
+        most_pages: [None; 2],
+        level_has_limit: true,
+        unit: Unit::Nanoseconds,
+    }
+}
+
+impl Pair {
+    /// With a limit for the cliff and its level.
+    const fn within(mut self, [full, quick]: [u32; 2]) -> Self {
+        self.most_pages = [Some(full), Some(quick)];
+        self
+    }
+
+    /// With a limit for the cliff alone.
+    const fn steep_within(self, pages: [u32; 2]) -> Self {
+        let mut pair = self.within(pages);
+        pair.level_has_limit = false;
+        pair
+    }
+
+    /// Measured in bytes.
+    const fn in_bytes(mut self) -> Self {
+        self.unit = Unit::Bytes;
+        self
+    }
+}
+
+const PAIRS: [Pair; 21] = [
+    steep(
+        "mark-list",
+        "garbage beside a list over older payloads; or with memory to grow (at most 3)",
+        ["mark_list"; 2],
+        [1_600_000, 200_000],
+    )
+    .steep_within([782, 98]),
+    steep(
+        "mark-wide",
+        "garbage beside objects of 2,047 children; or with memory to grow (at most 3)",
+        ["mark_wide"; 2],
+        [400, 50],
+    )
+    .steep_within([300, 38]),
+    steep(
+        "wraps",
+        "live wrappers, until one is refused; or with memory to grow",
+        ["wraps"; 2],
+        [1_000_000, 250_000],
+    )
+    .steep_within([200, 56]),
+    steep(
+        "pins",
+        "pinned objects, until one is refused; or with memory to grow",
+        ["pins"; 2],
+        [1_000_000, 250_000],
+    )
+    .steep_within([200, 56]),
+    steep(
+        "turns",
+        "leaves of 60,000 bytes and blocks of small objects in turns; or apart",
+        ["turns", "turns_level"],
+        [2_000, 300],
+    ),
+    steep(
+        "weights",
+        "register with a weight of 1 MiB, dispose, 15 MiB live; or with a weight of 0",
+        ["weights", "weights_level"],
+        [20_000, 4_000],
+    ),
+    steep(
+        "size-of",
+        "size_of of live leaves of about 24,000 bytes, the slowest size; or the fastest",
+        ["size_of", "size_of_level"],
+        [20_000, 4_000],
+    ),
+    steep(
+        "root-words",
+        "words of a root range beside 20,000 large objects; or beside none",
+        ["root_words", "root_words_level"],
+        [1_000_000, 200_000],
+    ),
+    steep(
+        "survivors",
+        "dying leaves of 8 KiB in a heap of which n MiB were live once; or none",
+        ["survivors", "survivors_level"],
+        [512, 64],
+    ),
+    steep(
+        "layouts",
+        "define_layout, n that differ; or 16",
+        ["layouts", "layouts_level"],
+        [50_000, 10_000],
+    ),
+    steep(
+        "ranges",
+        "add_roots of n ranges, then remove_roots; or of one after the other",
+        ["ranges", "ranges_level"],
+        [100_000, 20_000],
+    ),
+    steep(
+        "after-wrappers",
+        "collections after n wrappers were looked up and died; or none",
+        ["after_wrappers_time", "after_wrappers_time_level"],
+        [1_000_000, 200_000],
+    ),
+    steep(
+        "full",
+        "objects of 8 bytes with room for none; or for 100,000",
+        ["full", "full_level"],
+        [1_000, 100],
+    )
+    .within([512, 128]),
+    steep(
+        "nearly-full",
+        "objects of 8 bytes with room for ten; or for 100,000",
+        ["nearly_full", "nearly_full_level"],
+        [1_000, 100],
+    )
+    .within([512, 128]),
+    steep(
+        "requests",
+        "leaves of 8 KiB with 16 bytes live in each 4 KiB; or of 2 KiB",
+        ["requests", "requests_level"],
+        [1_000, 100],
+    )
+    .within([512, 128]),
+    steep(
+        "wrappers-left",
+        "heap that stays after n wrappers died; or none",
+        ["after_wrappers_bytes", "after_wrappers_bytes_level"],
+        [1_000_000, 200_000],
+    )
+    .in_bytes(),
+    steep(
+        "leaves-fit",
+        "leaves of 8 KiB with 16 bytes live in each 4 KiB; or nothing",
+        ["leaves_fit", "leaves_fit_level"],
+        [1; 2],
+    )
+    .within([512, 128])
+    .in_bytes(),
+    steep(
+        "fits-10k",
+        "objects of 16 bytes after n MiB of leaves of 10,000 bytes; or none",
+        ["fits_10k", "fits_level"],
+        [100, 12],
+    )
+    .within([2_048, 256])
+    .in_bytes(),
+    steep(
+        "fits-100k",
+        "objects of 16 bytes after n MiB of leaves of 100,000 bytes; or none",
+        ["fits_100k", "fits_level"],
+        [100, 12],
+    )
+    .within([2_048, 256])
+    .in_bytes(),
+    steep(
+        "fits-1m",
+        "objects of 16 bytes after n MiB of leaves of 1,000,000 bytes; or none",
+        ["fits_1m", "fits_level"],
+        [100, 12],
+    )
+    .within([2_048, 256])
+    .in_bytes(),
+    steep(
+        "leaf-fits",
+        "largest leaf if memory had grown by n MiB that are free; or had not grown",
+        ["leaf_fits", "leaf_fits_level"],
+        [60, 15],
+    )
+    .within([2_048, 512])
+    .in_bytes(),
+];
+
+/// The cliffs, each followed by its level.
+pub fn workloads(quick: bool) -> Vec<Workload> {
+    let size = usize::from(quick);
+    let workload = |pair: &Pair, level: &str, export, most_pages| Workload {
+        id: format!("cliffs-{}{level}", pair.name),
+        export,
+        title: pair.title.to_owned(),
+        n: pair.n[size],
+        kind: Kind::Cliff(Cliff { most_pages, unit: pair.unit }),
+    };
+    PAIRS
+        .iter()
+        .flat_map(|pair| {
+            let most_pages = pair.most_pages[size];
+            let level_pages = most_pages.filter(|_| pair.level_has_limit);
+            [
+                workload(pair, "", pair.export, most_pages),
+                workload(pair, LEVEL, pair.level_export, level_pages),
+            ]
+        })
+        .collect()
+}
+
+/// A table for the cliffs of time, and one for those of memory.
+pub fn tables(results: &Results) -> String {
+    let of_unit = |unit| {
+        results.iter().filter(move |(cell, _)| {
+            matches!(cell.workload.kind, Kind::Cliff(cliff) if cliff.unit == unit)
+                && !cell.workload.id.ends_with(LEVEL)
+        })
+    };
+    let times: Vec<Vec<String>> = of_unit(Unit::Nanoseconds)
+        .map(|(cell, measured)| time_row(cell, measured, level_of(results, cell)))
+        .collect();
+    let sizes: Vec<Vec<String>> = of_unit(Unit::Bytes)
+        .map(|(cell, measured)| size_row(cell, measured, level_of(results, cell)))
+        .collect();
+    let mut text = String::new();
+    if !times.is_empty() {
+        let header =
+            ["cliff", "what", "n", "pages", "ms", "ns each", "level", "ratio", "M instr.", "level"];
+        text +=
+            &format!("cliffs: time, and that of one operation\n\n{}\n", table(&header, 2, &times));
+    }
+    if !sizes.is_empty() {
+        let header = ["cliff", "what", "n", "pages", "MiB", "level", "s", "M instr.", "level"];
+        text += &format!("cliffs: memory that fits or stays\n\n{}\n", table(&header, 2, &sizes));
+    }
+    text
+}
+
+fn level_of<'a>(results: &'a Results, cliff: &Cell) -> Option<&'a Measurement> {
+    let id = format!("{}{LEVEL}", cliff.workload.id);
+    results.get(&id, Peer::Tether, Engine::Wasmtime)
+}
+
+fn time_row(cliff: &Cell, measured: &Measurement, level: Option<&Measurement>) -> Vec<String> {
+    let (each, level_each) = (nanoseconds_each(measured), level.and_then(nanoseconds_each));
+    let took = match measured.over_seconds {
+        Some(seconds) => format!("> {}", seconds * 1_000),
+        None => shown(measured.median_figure().map(|ns| ns / 1e6)),
+    };
+    let mut row = start_of_row(cliff);
+    row.extend([
+        took,
+        shown(each),
+        shown(level_each),
+        shown(each.zip(level_each).map(|(each, level)| each / level)),
+    ]);
+    row.extend([shown_millions(Some(measured)), shown_millions(level)]);
+    row
+}
+
+fn size_row(cliff: &Cell, measured: &Measurement, level: Option<&Measurement>) -> Vec<String> {
+    let mebibytes =
+        |measured: &Measurement| measured.median_figure().map(|bytes| bytes / f64::from(1 << 20));
+    let took = match measured.over_seconds {
+        Some(seconds) => format!("> {seconds}"),
+        None => figure(measured.median_seconds(cliff.workload.kind)),
+    };
+    let mut row = start_of_row(cliff);
+    row.extend([shown(mebibytes(measured)), shown(level.and_then(mebibytes)), took]);
+    row.extend([shown_millions(Some(measured)), shown_millions(level)]);
+    row
+}
+
+fn start_of_row(cliff: &Cell) -> Vec<String> {
+    let workload = &cliff.workload;
+    let name = workload.id.trim_start_matches("cliffs-");
+    let pages = match workload.kind {
+        Kind::Cliff(Cliff { most_pages: Some(pages), .. }) => pages.to_string(),
+        _ => String::new(),
+    };
+    vec![name.to_owned(), workload.title.clone(), workload.n.to_string(), pages]
+}
+
+/// The nanoseconds of one operation, of which the program returned the count.
+fn nanoseconds_each(measured: &Measurement) -> Option<f64> {
+    let count = *measured.results.first()?;
+    measured.median_figure().map(|ns| ns / count as f64)
+}
+
+fn shown(number: Option<f64>) -> String {
+    number.map(figure).unwrap_or_default()
+}
+
+fn shown_millions(measured: Option<&Measurement>) -> String {
+    let instructions = measured.and_then(|measured| measured.instructions);
+    instructions.map(|count| (count / 1_000_000).to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalog::{cells, matches};
+    use super::*;
+
+    fn results(of: &[(&str, Measurement)]) -> Results {
+        let mut results = Results::default();
+        for (id, measured) in of {
+            let is_it = |cell: &Cell| cell.workload.id == *id && matches("cliffs", cell);
+            results.add(cells(false).into_iter().find(is_it).unwrap(), measured.clone());
+        }
+        results
+    }
+
+    #[test]
+    fn a_cliff_is_compared_by_operation() {
+        let took = |ns, count| Measurement {
+            figures: vec![ns],
+            results: vec![count],
+            ..Measurement::default()
+        };
+        let text = tables(&results(&[
+            ("cliffs-wraps", took(9_000_000, 1_000)),
+            ("cliffs-wraps-level", took(6_000_000, 2_000)),
+        ]));
+        let row = text.lines().find(|line| line.starts_with("| wraps ")).unwrap();
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(columns[4..9], ["200", "9.00", "9000", "3000", "3.00"], "{text}");
+        assert!(!text.contains("wraps-level") && !text.contains("MiB"), "{text}");
+    }
+
+    #[test]
+    fn a_cliff_that_was_given_up_says_so() {
+        let given_up = Measurement { over_seconds: Some(60), ..Measurement::default() };
+        let text = tables(&results(&[("cliffs-full", given_up)]));
+        assert!(text.contains("| > 60000 |"), "{text}");
+    }
+
+    #[test]
+    fn memory_is_in_mebibytes() {
+        let fits = |bytes| Measurement {
+            figures: vec![bytes],
+            seconds: vec![0.5],
+            ..Measurement::default()
+        };
+        let text = tables(&results(&[
+            ("cliffs-fits-10k", fits(52 << 20)),
+            ("cliffs-fits-10k-level", fits(104 << 20)),
+        ]));
+        let row = text.lines().find(|line| line.starts_with("| fits-10k ")).unwrap();
+        assert!(row.contains("| 100 |  2048 |  52 |   104 | 0.50 |"), "{text}");
+    }
+}
