@@ -2,9 +2,10 @@
 
 mod common;
 
+use common::shared::Shared;
 use common::{array, heap, node};
 use tether_gc::memory::model::ModelMemory;
-use tether_gc::{Heap, Options, Reference, layout};
+use tether_gc::{Heap, Options, Reference, Sizing, Words, layout};
 
 /// Collects twice: with no memory to be had at all, and with memory to spare.
 fn collect_both_ways(heap: &mut Heap<ModelMemory>) {
@@ -265,5 +266,123 @@ fn a_word_in_flight_that_points_inside_an_object_keeps_it() {
         let holder = heap.create(layout::CONSERVATIVE, 8, &[leaf + 40]).unwrap();
         assert_eq!(heap.get(holder, 0), Ok(leaf + 40));
         assert!(heap.is_object(leaf), "{size_bytes} bytes were lost");
+    }
+}
+
+/// Makes a shape of objects, all of which the first root reaches; gives how many.
+type Shape = fn(&mut Heap<Shared>) -> u32;
+
+/// A list in memory's order, each of whose nodes holds an older object, far away.
+fn list_over_older(heap: &mut Heap<Shared>) -> u32 {
+    const COUNT: u32 = 30_000;
+    let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
+    for _ in 0..COUNT {
+        let older = heap.create(pair, 0, &[heap.root(0).unwrap(), 0]).unwrap();
+        heap.set_root(0, older).unwrap();
+    }
+    heap.push(0).unwrap();
+    for _ in 0..COUNT {
+        let older = heap.root(0).unwrap();
+        let first = heap.create(pair, 0, &[older, heap.root(1).unwrap()]).unwrap();
+        heap.set_root(0, heap.get(older, 0).unwrap()).unwrap();
+        heap.set(older, 0, 0).unwrap();
+        heap.set_root(1, first).unwrap();
+    }
+    2 * COUNT
+}
+
+/// A chain of objects of 8 KiB, each with 2,047 children.
+fn chain_of_wide(heap: &mut Heap<Shared>) -> u32 {
+    const COUNT: u32 = 40;
+    let children = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
+    let child = heap.define_layout(Words::new(2, 0b01), Words::NONE).unwrap();
+    for _ in 0..COUNT {
+        let parent = heap.create(children, 2_048, &[heap.root(0).unwrap()]).unwrap();
+        heap.set_root(0, parent).unwrap();
+        for index in 1..2_048 {
+            let child = heap.allocate(child, 0).unwrap();
+            heap.set(parent, index, child).unwrap();
+        }
+    }
+    COUNT * 2_048
+}
+
+/// Chains that fill the stack, and at the end of each an object whose children lie in all
+/// pages, one in each: what does not fit is strewn as widely as can be.
+fn strewn(heap: &mut Heap<Shared>) -> u32 {
+    const ROUNDS: u32 = 25;
+    const PAGES: u32 = 40;
+    const SPINE: u32 = 2_047;
+    let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
+    let array = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
+    heap.push(0).unwrap();
+    // Objects that no two rounds share, from page to page.
+    let all = heap.allocate(array, ROUNDS * PAGES).unwrap();
+    heap.set_root(1, all).unwrap();
+    for page in 0..PAGES {
+        for round in 0..ROUNDS {
+            let object = heap.allocate(pair, 0).unwrap();
+            heap.set(all, round * PAGES + page, object).unwrap();
+        }
+        for _ in 0..7 {
+            heap.allocate(layout::LEAF, 8_000).unwrap();
+        }
+    }
+    for round in 0..ROUNDS {
+        let fan = heap.allocate(array, PAGES).unwrap();
+        heap.push(fan).unwrap();
+        for page in 0..PAGES {
+            let all = heap.root(1).unwrap();
+            let object = heap.get(all, round * PAGES + page).unwrap();
+            heap.set(fan, page, object).unwrap();
+        }
+        let spine = heap.create(pair, 0, &[fan, heap.root(0).unwrap()]).unwrap();
+        heap.set_root(0, spine).unwrap();
+        heap.pop().unwrap();
+        // The next node is near and the leaf is not: each leaves one more leaf on the stack.
+        let leaves = heap.depth();
+        for _ in 0..SPINE {
+            let leaf = heap.allocate(pair, 0).unwrap();
+            heap.push(leaf).unwrap();
+        }
+        for leaf in leaves..leaves + SPINE {
+            let words = [heap.root(leaf).unwrap(), heap.root(0).unwrap()];
+            let spine = heap.create(pair, 0, &words).unwrap();
+            heap.set_root(0, spine).unwrap();
+        }
+        heap.truncate(leaves).unwrap();
+    }
+    heap.set_root(1, 0).unwrap();
+    ROUNDS * (PAGES + 2 + 2 * SPINE)
+}
+
+/// All marked objects were traced again after each overflow of the stack. The model's heaps
+/// have too few objects to overflow it, and it does not look at time.
+#[test]
+#[cfg_attr(miri, ignore = "a hundred thousand objects")]
+fn without_memory_for_its_stack_marking_takes_at_most_three_times_as_long() {
+    let shapes: [(&str, Shape); 3] =
+        [("list", list_over_older), ("wide", chain_of_wide), ("strewn", strewn)];
+    for (name, shape) in shapes {
+        let sizing = Sizing::Fixed { budget_bytes: 1 << 30 };
+        let memory = Shared::new(4_000);
+        let mut heap = Heap::new(memory.clone(), Options { sizing, ..Options::DEFAULT }).unwrap();
+        heap.push(0).unwrap();
+        let count = shape(&mut heap);
+        let mut collect = |exhausted| {
+            memory.set_exhausted(exhausted);
+            let before = memory.accesses();
+            heap.collect().unwrap();
+            let accesses = memory.accesses() - before;
+            memory.set_exhausted(false);
+            assert_eq!(heap.verify(), None);
+            accesses
+        };
+        // Twice each, so that what was dead at first is swept.
+        let [_, usual] = [false; 2].map(&mut collect);
+        let [_, exhausted] = [true; 2].map(&mut collect);
+        assert!(exhausted <= 3 * usual, "{name}: {exhausted} accesses, and {usual} with memory");
+        let live = heap.statistics().live_bytes;
+        assert!(live >= 8 * u64::from(count), "{name}: {live} bytes of {count} objects live");
     }
 }

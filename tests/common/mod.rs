@@ -1,5 +1,8 @@
 //! What the tests of the crate share.
 
+#[allow(dead_code, reason = "few test files need it")]
+pub mod shared;
+
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Handle, Heap, LayoutId, Options, Words};
 

@@ -69,14 +69,14 @@ impl Pair {
 const PAIRS: [Pair; 21] = [
     steep(
         "mark-list",
-        "garbage beside a list over older payloads; or with memory to grow (at most 3)",
+        "collections of a list over older payloads; or with memory to grow (at most 3)",
         ["mark_list"; 2],
         [1_600_000, 200_000],
     )
     .steep_within([782, 98]),
     steep(
         "mark-wide",
-        "garbage beside objects of 2,047 children; or with memory to grow (at most 3)",
+        "collections of objects of 2,047 children; or with memory to grow (at most 3)",
         ["mark_wide"; 2],
         [400, 50],
     )
