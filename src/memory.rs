@@ -11,6 +11,7 @@ pub mod extents;
 pub mod linear;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod model;
+mod pages;
 pub mod supply;
 
 /// Byte-addressed memory that can be taken and given back.

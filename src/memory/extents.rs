@@ -27,6 +27,7 @@
 mod tests;
 
 use crate::memory::Memory;
+use crate::memory::pages::{ALL_PAGES, PageSet};
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT, WORD_BYTES};
 
 /// Bytes of a header.
@@ -56,14 +57,11 @@ const LISTS: usize = ((MOST_SHIFT - LEAST_SHIFT) << COLUMNS_SHIFT) as usize;
 /// How many extents are looked at in the one list in which some may be too small.
 const LOOKED_AT: u32 = 8;
 
-/// Pages in a 32-bit address space.
-const ALL_PAGES: u32 = 1 << (32 - BLOCK_SHIFT);
-
 /// The extents.
 #[derive(Debug)]
 pub struct Extents {
-    /// The pages that the extents are cut from, one bit each.
-    owned: [u32; (ALL_PAGES / 32) as usize],
+    /// The pages that the extents are cut from.
+    owned: PageSet,
     pages: u32,
     /// Whether pages that are wholly free stay.
     keeps_pages: bool,
@@ -99,7 +97,7 @@ impl Extents {
     /// range.
     pub const fn new(keeps_pages: bool) -> Self {
         Extents {
-            owned: [0; (ALL_PAGES / 32) as usize],
+            owned: PageSet::new(),
             pages: 0,
             keeps_pages,
             lists: [0; LISTS],
@@ -154,7 +152,7 @@ impl Extents {
         } else {
             memory.store_u32(to, SENTINEL);
         }
-        self.flip(run, end);
+        self.owned.flip(run >> BLOCK_SHIFT, pages);
         self.pages += pages;
         self.join(memory, Loose { from, to, before })
     }
@@ -191,7 +189,7 @@ impl Extents {
             page += 1;
             let start = page << BLOCK_SHIFT;
             if !self.owns(start) {
-                if self.owned[(page / 32) as usize] == 0 {
+                if self.owned.from(page) == 0 {
                     page |= 31;
                 }
                 continue;
@@ -306,8 +304,8 @@ impl Extents {
         if !is_last {
             self.link(memory, Loose { from: end + HEADER_BYTES, to, before: 0 });
         }
-        self.flip(first, end);
         let pages = (end - first) >> BLOCK_SHIFT;
+        self.owned.flip(first >> BLOCK_SHIFT, pages);
         self.pages -= pages;
         memory.give_pages(first, pages);
     }
@@ -350,15 +348,8 @@ impl Extents {
         Loose { from, to: from + size, before: size_before(memory, from) }
     }
 
-    fn owns(&self, page: u32) -> bool {
-        let page = page >> BLOCK_SHIFT;
-        self.owned[(page / 32) as usize] >> (page % 32) & 1 != 0
-    }
-
-    fn flip(&mut self, from: u32, end: u32) {
-        for page in from >> BLOCK_SHIFT..end >> BLOCK_SHIFT {
-            self.owned[(page / 32) as usize] ^= 1 << (page % 32);
-        }
+    fn owns(&self, address: u32) -> bool {
+        self.owned.contains(address >> BLOCK_SHIFT)
     }
 }
 

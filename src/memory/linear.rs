@@ -15,6 +15,7 @@
 
 use crate::memory::Memory;
 use crate::memory::extents::Extents;
+use crate::memory::pages::{ALL_PAGES, PageSet};
 use crate::units::BLOCK_SHIFT;
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::{memory_grow, memory_size};
@@ -31,43 +32,35 @@ struct SingleThreaded<T>(UnsafeCell<T>);
 // SAFETY: the target has one thread (the check above), so no two threads share it.
 unsafe impl<T> Sync for SingleThreaded<T> {}
 
-/// Pages in a 32-bit address space.
-const ALL_PAGES: u32 = 1 << (32 - BLOCK_SHIFT);
-
 /// Growing has its price, so memory grows by this part of what it has at a time,
 /// from 1 page up to 16.
 const GROWTH_SHIFT: u32 = 5;
 const MOST_GROWTH_PAGES: u32 = 16;
 
-/// Pages that nobody uses, one bit each: given back, or left of a growth.
+/// Pages that nobody uses: given back, or left of a growth.
 struct FreePages {
-    bits: [u32; (ALL_PAGES / 32) as usize],
+    set: PageSet,
     count: u32,
     /// No page before it is free.
     lowest: u32,
 }
 
 impl FreePages {
-    fn flip(&mut self, first: u32, pages: u32) {
-        for page in first..first + pages {
-            self.bits[(page / 32) as usize] ^= 1 << (page % 32);
-        }
-    }
-
     fn give(&mut self, first: u32, pages: u32) {
-        self.flip(first, pages);
+        self.set.flip(first, pages);
         self.count += pages;
         self.lowest = self.lowest.min(first);
     }
 
     /// First fit, by address.
-    fn take(&mut self, pages: u32) -> Option<u32> {
+    #[inline(never)]
+    fn find(&mut self, pages: u32) -> Option<u32> {
         if self.count < pages {
             return None;
         }
         let (mut page, mut run) = (self.lowest, 0);
         while page < ALL_PAGES {
-            let bits = self.bits[(page / 32) as usize] >> (page % 32);
+            let bits = self.set.from(page);
             let free = bits.trailing_ones();
             if free == 0 {
                 page += bits.trailing_zeros().min(32 - page % 32);
@@ -77,65 +70,62 @@ impl FreePages {
             run += free;
             page += free;
             if run >= pages {
-                let first = page - run;
-                self.flip(first, pages);
-                self.count -= pages;
-                if pages == 1 {
-                    self.lowest = first + 1;
-                }
-                return Some(first);
+                return Some(page - run);
             }
         }
         None
     }
 
-    /// How many pages are free just below an end, `most` at the most.
-    fn count_below(&self, end: u32, most: u32) -> u32 {
-        let is_free = |page: &u32| self.bits[(page / 32) as usize] >> (page % 32) & 1 != 0;
-        (0..most.min(end)).map(|below| end - 1 - below).take_while(is_free).count() as u32
+    /// Takes adjacent pages, of those that are free or behind them by growing memory.
+    fn take(&mut self, pages: u32, most_growth: u32) -> Option<u32> {
+        let first = match self.find(pages) {
+            Some(first) => first,
+            None => {
+                self.grow(pages, most_growth);
+                self.find(pages)?
+            }
+        };
+        self.set.flip(first, pages);
+        self.count -= pages;
+        if pages == 1 {
+            self.lowest = first + 1;
+        }
+        Some(first)
+    }
+
+    /// Grows memory for so many adjacent pages, where it can.
+    fn grow(&mut self, pages: u32, most: u32) {
+        let end = memory_size(0) as u32;
+        // What is free at the end need not be grown.
+        let mut least = pages;
+        while least > 0 && self.set.contains(end + least - pages - 1) {
+            least -= 1;
+        }
+        if least > most {
+            return;
+        }
+        let step = (end >> GROWTH_SHIFT).clamp(1, MOST_GROWTH_PAGES).min(most);
+        let mut grown = least.max(step);
+        let mut first = memory_grow(0, grown as usize);
+        if first == usize::MAX {
+            grown = least;
+            first = memory_grow(0, grown as usize);
+        }
+        if first != usize::MAX {
+            let first = first as u32;
+            // The last page ends at 2^32, which no u32 can say: do without it.
+            self.give(first, grown - u32::from(first + grown == ALL_PAGES));
+        }
     }
 }
 
-static FREE_PAGES: SingleThreaded<FreePages> = SingleThreaded(UnsafeCell::new(FreePages {
-    bits: [0; (ALL_PAGES / 32) as usize],
-    count: 0,
-    lowest: 0,
-}));
+static FREE_PAGES: SingleThreaded<FreePages> =
+    SingleThreaded(UnsafeCell::new(FreePages { set: PageSet::new(), count: 0, lowest: 0 }));
 
 fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
     // SAFETY: one thread, and `operation` (only methods of `FreePages`) does not
     // come back here, so the reference is the only one.
     operation(unsafe { &mut *FREE_PAGES.0.get() })
-}
-
-fn take_pages(pages: u32, most_growth: u32) -> Option<u32> {
-    let take = || with_free_pages(|free| free.take(pages));
-    let first = take().or_else(|| {
-        let end = memory_size(0) as u32;
-        // What is free at the end need not be grown.
-        let least = pages - with_free_pages(|free| free.count_below(end, pages));
-        let step = (end >> GROWTH_SHIFT).clamp(1, MOST_GROWTH_PAGES).min(most_growth);
-        let grown = least <= most_growth && (grow(least.max(step)) || grow(least));
-        if grown { take() } else { None }
-    })?;
-    Some(first << BLOCK_SHIFT)
-}
-
-/// Grows memory. Whether it did.
-fn grow(pages: u32) -> bool {
-    let first = memory_grow(0, pages as usize);
-    if first == usize::MAX {
-        return false;
-    }
-    let first = first as u32;
-    // The last page ends at 2^32, which no u32 can say: do without it.
-    let kept = pages - u32::from(first + pages == ALL_PAGES);
-    with_free_pages(|free| free.give(first, kept));
-    true
-}
-
-fn give_pages(address: u32, pages: u32) {
-    with_free_pages(|free| free.give(address >> BLOCK_SHIFT, pages));
 }
 
 /// Up to here clearing is a loop: `memory.fill` is a call out of the module on most
@@ -282,11 +272,12 @@ impl Memory for LinearMemory {
     }
 
     fn take_pages(&mut self, pages: u32, most_growth_pages: u32) -> Option<u32> {
-        take_pages(pages, most_growth_pages)
+        let first = with_free_pages(|free| free.take(pages, most_growth_pages))?;
+        Some(first << BLOCK_SHIFT)
     }
 
     fn give_pages(&mut self, address: u32, pages: u32) {
-        give_pages(address, pages);
+        with_free_pages(|free| free.give(address >> BLOCK_SHIFT, pages));
     }
 
     fn free_pages(&self) -> u32 {
