@@ -71,17 +71,20 @@ pub struct Growth {
     pub grants: Option<u32>,
     /// Requests refused.
     pub refused: u32,
+    /// Bytes that the memory has.
+    pub bytes: usize,
 }
 
 impl ResourceLimiter for Growth {
     fn memory_growing(
         &mut self,
         current: usize,
-        _: usize,
+        desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         // The memory that an instance starts with is no growth.
         if current == 0 || self.grants.is_none() {
+            self.bytes = desired;
             return Ok(true);
         }
         let grants = self.grants.as_mut().expect("it was looked at above");
@@ -90,6 +93,7 @@ impl ResourceLimiter for Growth {
             return Ok(false);
         }
         *grants -= 1;
+        self.bytes = desired;
         Ok(true)
     }
 

@@ -1,7 +1,7 @@
 //! A host that refuses memory: an error with the number of bytes, never a trap,
 //! and a heap that goes on where something is let go.
 
-use crate::bare::{CONSERVATIVE, ErrorCode, Heap, LEAF, Words, code, fresh};
+use crate::bare::{CONSERVATIVE, DEFAULTS, ErrorCode, Heap, LEAF, Options, Words, code, fresh};
 
 const NOTHING: Words = Words { count: 0, references: 0 };
 const ALL_REFERENCES: Words = Words { count: 64, references: u64::MAX };
@@ -202,4 +202,51 @@ fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes() {
     heap.assert_sound();
     heap.world().growth.grants = None;
     assert_eq!(heap.read_bytes(object, 0, 8 << 20).unwrap().len(), 8 << 20);
+}
+
+/// What lies free between what is taken counts: with a limit of 64 MiB memory reached 97 to
+/// 155 MiB. The model's memory was in one piece, and the limit counted what was used of it.
+#[test]
+fn memory_grows_by_no_more_than_the_heaps_limit() {
+    const LIMIT_BYTES: u32 = 16 << 20;
+    // Lists that cross the boundary have a few pages of their own.
+    const LISTS_BYTES: usize = 4 << 16;
+    const ROOTS: u32 = 400;
+    for largest in [9_000, 60_000, 300_000, 2_000_000] {
+        let mut heap = fresh();
+        heap.configure(Options { heap_limit_bytes: LIMIT_BYTES, ..DEFAULTS }).unwrap();
+        let before = heap.world().growth.bytes;
+        for _ in 0..ROOTS {
+            heap.push(0).unwrap();
+        }
+        let mut state = largest;
+        let mut number = |below: u32| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state % below
+        };
+        let (mut refused, mut most) = (0, 0);
+        for _ in 0..6_000 {
+            let size_bytes = if number(2) == 0 { number(4_000) } else { number(largest) };
+            match heap.allocate(LEAF, size_bytes) {
+                Ok(object) => heap.set_root(number(ROOTS), object).unwrap(),
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::OutOfMemory);
+                    refused += 1;
+                    // Room for others, in places of all kinds.
+                    for _ in 0..ROOTS / 4 {
+                        heap.set_root(number(ROOTS), 0).unwrap();
+                    }
+                    heap.collect().unwrap();
+                }
+            }
+            most = most.max(heap.world().growth.bytes - before);
+        }
+        heap.assert_sound();
+        assert!(most <= LIMIT_BYTES as usize + LISTS_BYTES, "{most} bytes");
+        // The limit was reached, and there was something to do for it.
+        assert!(most + (1 << 20) > LIMIT_BYTES as usize || largest < 300_000, "{most} bytes");
+        assert!(refused > 0 || largest < 300_000, "nothing of {largest} bytes was refused");
+    }
 }
