@@ -1,6 +1,7 @@
 //! What a language can choose: limits, capacities and when to collect.
 
 use crate::error::{Error, OptionName};
+use crate::units::BLOCK_BYTES;
 
 /// When the heap collects instead of growing: how large it may become after a
 /// collection that left `live` bytes. Except where the sizing is fixed, it never
@@ -100,7 +101,8 @@ impl StressModes {
 pub struct Options {
     /// The most memory for everything that the collector keeps, in bytes, rounded down to whole
     /// pages of 64 KiB. It bounds pages taken and those that lie free between them, and so what
-    /// memory grows by.
+    /// memory grows by. With the default capacities a heap takes 4 pages at once, and a block as
+    /// soon as it has an object.
     pub heap_limit_bytes: u64,
     /// Slots of the shadow stack, scopes included.
     pub root_capacity: u32,
@@ -116,12 +118,14 @@ pub struct Options {
     pub weight_floor_bytes: u32,
     /// When to collect.
     pub sizing: Sizing,
-    /// When memory is refused, a collection makes room. If it makes room for less than this part
-    /// of the heap, in percent, it was *futile*; and after [`Options::MOST_FUTILE`] in a row,
-    /// what does not fit is refused without another, until so much was allocated after all,
-    /// until there are fewer roots, or until [`Options::REFUSALS`] requests were refused.
-    /// A program that drops references in objects to make room calls
-    /// [`collect`](crate::Heap::collect) itself. 0: collect for each such request, however little
+    /// When memory is refused, a collection makes room. If less than this part of the heap, in
+    /// percent, is allocated before memory is refused again, it was *futile*; and after
+    /// [`Options::MOST_FUTILE`] in a row, requests are refused without another: one, before the
+    /// next collection two, then four, up to [`Options::REFUSALS`]; until so much was allocated
+    /// after all, until there are fewer roots (slots that are not null, pins, ranges), or until
+    /// [`collect`](crate::Heap::collect).
+    /// A program that makes room in another way, as by dropping references in objects or in root
+    /// ranges, calls `collect` itself. 0: collect for each such request, however little
     /// that frees. (HotSpot's limit of overhead is alike.)
     pub least_freed_percent: u32,
     /// Whether a conservatively traced word that points inside an object keeps
@@ -156,7 +160,7 @@ impl Options {
 
     /// How many collections in a row may be futile (`least_freed_percent`).
     pub const MOST_FUTILE: u32 = 8;
-    /// After so many requests that were refused without a collection there is one again.
+    /// The most requests that are refused without a collection, before there is one again.
     pub const REFUSALS: u32 = 64;
 
     /// The most slots or entries that an option can ask for, so that sizes in
@@ -176,7 +180,7 @@ impl Options {
         if !(self.wrap_capacity..=Self::MOST_ENTRIES).contains(&self.wrap_limit) {
             return refused(OptionName::WrapLimit);
         }
-        if self.heap_limit_bytes == 0 {
+        if self.heap_limit_bytes < u64::from(BLOCK_BYTES) {
             return refused(OptionName::HeapLimitBytes);
         }
         match self.sizing {

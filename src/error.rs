@@ -13,7 +13,7 @@ use core::fmt;
 #[non_exhaustive]
 #[repr(u32)]
 pub enum Error {
-    /// Memory could not be had, after a collection.
+    /// Memory could not be had, after a collection, or after several that freed little.
     OutOfMemory {
         /// How many bytes the operation needed.
         needed_bytes: u32,
@@ -112,7 +112,7 @@ impl fmt::Display for Error {
         match *self {
             Error::OutOfMemory { needed_bytes } => write!(
                 f,
-                "out of memory: {needed_bytes} bytes could not be had after a collection; drop references or raise the heap limit"
+                "out of memory: {needed_bytes} bytes could not be had; drop references and collect, or raise the heap limit"
             ),
             Error::WrapTableFull { capacity } => write!(
                 f,

@@ -48,7 +48,7 @@ use crate::pins::Pins;
 use crate::ranges::Ranges;
 use crate::roots::Roots;
 use crate::table::RECORD_BYTES;
-use crate::units::WORD_BYTES;
+use crate::units::{BLOCK_BYTES, WORD_BYTES};
 use crate::wrap_table::{Handle, Registration, WrapTable};
 
 /// A garbage-collected heap over a memory.
@@ -87,9 +87,10 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     /// allocated.
     root_bytes: u64,
     allocated_before: u64,
-    /// Requests in a row for which memory was refused, and the collection before had made
-    /// little room; and the fewest roots there were meanwhile.
+    /// Collections in a row that were futile, or were started because one was; the requests
+    /// that were refused since without one; and the fewest roots there were meanwhile.
     futile: u32,
+    refusals: u32,
     fewest_roots: u32,
     /// Operations until the next collection, where `stress` is set.
     stress_left: u32,
@@ -166,6 +167,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             root_bytes: 0,
             allocated_before: 0,
             futile: 0,
+            refusals: 0,
             fewest_roots: 0,
             stress_left: 0,
             #[cfg(feature = "stress")]
@@ -189,10 +191,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             return Ok(());
         }
         self.release_memory();
-        // Of `Options::MOST_ENTRIES` each, it is below 2^31.
+        // Of `Options::MOST_ENTRIES` each, it is below 2^31. With the mark stack, and rounding
+        // to pages, so much is enough.
         let slots = options.root_capacity * WORD_BYTES;
         let entries = options.wrap_capacity * RECORD_BYTES;
-        Err(Error::OutOfMemory { needed_bytes: slots + entries })
+        Err(Error::OutOfMemory { needed_bytes: slots + entries + 2 * BLOCK_BYTES })
     }
 
     /// Describes a layout: the words of `fixed`, then any number of elements of the
@@ -218,6 +221,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// granule of the blocks not swept since the last collection.
     pub fn collect(&mut self) -> Result<(), Error> {
         self.check_open()?;
+        self.futile = 0;
         self.collect_keeping(Cause::Asked, NOTHING);
         Ok(())
     }
@@ -227,6 +231,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn set_least_freed(&mut self, percent: u32) -> Result<(), Error> {
         self.check_open()?;
         self.options.least_freed_percent = percent;
+        self.futile = 0;
         Ok(())
     }
 
@@ -311,23 +316,34 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     fn is_futile(&mut self) -> bool {
         let allocated = self.allocated_bytes() - self.allocated_before;
         let percent = u64::from(self.options.least_freed_percent);
-        let roots = self.count_roots();
         if allocated * 100 >= self.supply.taken_bytes() * percent {
             self.futile = 0;
+            return false;
+        }
+        let roots = self.count_roots();
+        if self.futile == 0 || roots < self.fewest_roots {
+            self.futile = self.futile.max(1);
             self.fewest_roots = roots;
             return false;
         }
-        if roots < self.fewest_roots {
-            self.fewest_roots = roots;
-            return false;
+        // At once, eight times; then after 1 refusal, after 2, after 4, … after 64.
+        if let Some(doublings) = self.futile.checked_sub(Options::MOST_FUTILE)
+            && self.refusals < 1 << doublings.min(Options::REFUSALS.ilog2())
+        {
+            self.refusals += 1;
+            return true;
         }
-        self.futile = self.futile.wrapping_add(1);
-        self.futile > Options::MOST_FUTILE && !self.futile.is_multiple_of(Options::REFUSALS)
+        self.futile += 1;
+        self.refusals = 0;
+        false
     }
 
-    /// Slots of the shadow stack, pins and ranges in use.
+    /// Roots that are not null, pins and ranges.
     fn count_roots(&self) -> u32 {
-        let roots = self.roots.used() + self.pins.length();
+        let mut roots = self.pins.length();
+        for slot in self.roots.indexes().into_iter().flatten() {
+            roots += u32::from(self.roots.root(&self.supply.memory, slot) != 0);
+        }
         #[cfg(feature = "interior-pointers")]
         let roots = roots + self.ranges.length();
         roots

@@ -42,20 +42,21 @@ impl Index {
     }
 
     /// Makes slots for so many entries, where memory gives them: a power of two, of which half
-    /// stay empty. Whether the index is another now, without entries.
+    /// stay empty, or else as many as memory gives. Whether the index is another now, without
+    /// entries.
     #[must_use]
     pub fn enlarge<M: Memory>(&mut self, supply: &mut Supply<M>, entries: u32) -> bool {
-        let slots = Self::slots_for(entries);
-        if slots <= self.count() {
-            return false;
+        let mut slots = Self::slots_for(entries);
+        while slots > self.count().max(LEAST_SLOTS / 2) {
+            if let Some(region) = Region::take(supply, slots * WORD_BYTES) {
+                self.slots.release(supply);
+                self.slots = region;
+                self.clear(&mut supply.memory);
+                return true;
+            }
+            slots /= 2;
         }
-        let Some(region) = Region::take(supply, slots * WORD_BYTES) else {
-            return false;
-        };
-        self.slots.release(supply);
-        self.slots = region;
-        self.clear(&mut supply.memory);
-        true
+        false
     }
 
     /// Whether so many entries would leave seven eighths of the slots empty, or more.

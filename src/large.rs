@@ -88,11 +88,13 @@ impl LargeObjects {
         new: NewLarge,
     ) -> Option<Reference> {
         let NewLarge { size_bytes, layout, alignment, zeroed, colour } = new;
-        if !self.table.reserve_indexed(supply, self.table.length() + 1) {
-            return None;
-        }
         let range_bytes = size_bytes + slack_bytes(alignment);
         let range = supply.take_bytes(Purpose::Object, range_bytes)?;
+        // After the object, which the table's growth must not leave without memory.
+        if !self.table.reserve_indexed(supply, self.table.length() + 1) {
+            supply.give_bytes(Purpose::Object, range, range_bytes);
+            return None;
+        }
         // Every range is aligned to a granule.
         let offset =
             if alignment == GRANULE_BYTES { 0 } else { range.wrapping_neg() & (alignment - 1) };

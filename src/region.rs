@@ -75,8 +75,11 @@ impl Region {
         }
     }
 
-    /// Gives back all but the first `size_bytes` bytes, of which it has more.
+    /// Gives back all but the first `size_bytes` bytes, if it has more.
     pub fn shorten<M: Memory>(&mut self, supply: &mut Supply<M>, size_bytes: u32) {
+        if size_bytes >= self.size_bytes {
+            return;
+        }
         supply.shorten_table(self.address, self.size_bytes, self.size_bytes - size_bytes);
         self.size_bytes = size_bytes;
     }

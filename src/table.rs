@@ -3,9 +3,9 @@
 //! The first word of a record is its key, an object's address; the other three
 //! are its owner's. Beside the records stands an [index](crate::index). It is brought up
 //! to date when that is asked for: a record that comes and goes without being looked
-//! for costs it nothing. Once there is an index, room in the table is room in the index
-//! too, so that no record has to be looked for one by one. Order is by insertion until a
-//! record is removed or the table sorted.
+//! for costs it nothing. In a table whose room was made with `reserve_indexed` every record
+//! has a place in the index. In another, those for which memory gives none are looked for
+//! one by one. Order is by insertion until a record is removed or the table sorted.
 //!
 //! Invariants: keys are distinct and not 0; the index has exactly one slot for
 //! each of the first `indexed` records, and no other; a growth that is refused
@@ -58,13 +58,9 @@ impl Table {
         self.records.size_bytes + self.index.size_bytes()
     }
 
-    /// Makes sure of memory for so many records, and for their index if there is one. Whether
-    /// there is.
+    /// Makes sure of memory for so many records. Whether there is.
     #[must_use]
     pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) -> bool {
-        if self.index.size_bytes() > 0 {
-            return self.reserve_indexed(supply, records);
-        }
         records <= MOST_RECORDS && self.records.reserve(supply, records * RECORD_BYTES)
     }
 
@@ -74,15 +70,25 @@ impl Table {
         if records > MOST_RECORDS {
             return false;
         }
-        // Before the records, which take what they can get.
-        self.enlarge_index(supply, records);
+        // Before the records, which take what they can get, but only if it has to be: more slots
+        // than needed are for `index_all` to take.
+        if records > self.index.room() {
+            self.index_for(supply, records);
+        }
         records <= self.index.room() && self.records.reserve(supply, records * RECORD_BYTES)
     }
 
     /// Brings the index up to date, where there is memory for it.
-    #[inline(never)]
     pub fn index_all<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        self.enlarge_index(supply, self.length);
+        self.index_for(supply, self.length);
+    }
+
+    /// The same, with slots for so many records.
+    #[inline(never)]
+    fn index_for<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
+        if self.index.enlarge(supply, records) {
+            self.indexed = 0;
+        }
         while self.indexed < self.length.min(self.index.room()) {
             let key = self.word(&supply.memory, self.indexed, 0);
             self.index.insert(&mut supply.memory, key, self.indexed);
@@ -90,11 +96,9 @@ impl Table {
         }
     }
 
-    #[inline(never)]
-    fn enlarge_index<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
-        if self.index.enlarge(supply, records) {
-            self.indexed = 0;
-        }
+    /// Gives back the memory for more than so many records, and no fewer than there are.
+    pub fn shorten<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
+        self.records.shorten(supply, records * RECORD_BYTES);
     }
 
     /// Gives memory back that so many records would leave mostly empty, and no fewer than there

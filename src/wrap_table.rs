@@ -61,7 +61,7 @@ pub struct WrapTable {
     pending: u32,
     /// The capacity that the table began with.
     least_capacity: u32,
-    /// Entries that the last collection left.
+    /// Entries that the last collection left, less those that were disposed of.
     kept: u32,
     external_bytes: u64,
     registered: u64,
@@ -144,6 +144,16 @@ impl WrapTable {
         self.unreleased_peak.max(self.length() + self.pending)
     }
 
+    /// Whether there are entries that the last collection did not leave.
+    pub fn has_new(&self) -> bool {
+        self.length() > self.kept
+    }
+
+    /// Whether so many entries are within the table's limit, if there is no other.
+    pub fn may_have(&self, count: u32) -> bool {
+        count <= self.limit
+    }
+
     /// Whether `count` more entries fit without growth.
     pub fn has_room(&self, count: u32) -> bool {
         self.length().saturating_add(count) <= self.capacity
@@ -180,6 +190,18 @@ impl WrapTable {
             self.capacity = (self.entries.room() - self.pending).min(self.limit);
         }
         Ok(())
+    }
+
+    /// Goes back to room for `count` more entries: what more there is was taken for comfort.
+    /// Whether there was more.
+    pub fn give_comfort_back<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
+        let capacity = self.least_capacity.max(self.length() + count);
+        if capacity >= self.capacity {
+            return false;
+        }
+        self.capacity = capacity;
+        self.entries.shorten(supply, capacity + self.pending);
+        true
     }
 
     /// Whether one more entry fits as things are: the common case of `register`.
@@ -251,6 +273,7 @@ impl WrapTable {
         let entry = self.entries.record(memory, position);
         self.entries.swap_remove(memory, position);
         self.external_bytes -= u64::from(entry[3]);
+        self.kept = self.kept.min(self.length());
         self.pending += 1;
         true
     }

@@ -138,8 +138,11 @@ fn options_out_of_range_are_named() {
         with(|options| options.sizing = Sizing::Factor { percent: 0 }),
         refused(Name::Sizing)
     );
-    let result = with(|options| options.heap_limit_bytes = 1_000);
-    assert!(matches!(result, Err(Error::OutOfMemory { .. })));
+    assert_eq!(with(|options| options.heap_limit_bytes = 65_535), refused(Name::HeapLimitBytes));
+    // The error says what is enough.
+    let result = with(|options| options.heap_limit_bytes = 65_536);
+    assert_eq!(result, Err(Error::OutOfMemory { needed_bytes: 4 * 65_536 }));
+    assert_eq!(with(|options| options.heap_limit_bytes = 4 * 65_536), Ok(()));
 }
 
 #[test]
@@ -205,22 +208,62 @@ fn collections(heap: &mut Heap<ModelMemory>, requests: u32, size_bytes: u32) -> 
 #[cfg_attr(miri, ignore = "fills megabytes")]
 fn a_heap_in_which_all_lives_does_not_collect_for_each_request() {
     let (mut heap, objects) = full_heap(Options::DEFAULT);
-    collections(&mut heap, 20, 100);
-    assert!(collections(&mut heap, 6_400, 100) <= 101);
-    assert!(collections(&mut heap, 640, 8_000) <= 11);
+    assert!(collections(&mut heap, 128, 100) <= 16, "eight, and at 1, 2, 4, …");
+    assert!(collections(&mut heap, 6_500, 100) <= 101);
+    assert!(collections(&mut heap, 650, 8_000) <= 11);
     // Ten objects free: they are had, again and again, for a collection in 64 refusals.
     for root in 0..10 {
         heap.set_root(root, 0).unwrap();
     }
     heap.collect().unwrap();
-    assert!(collections(&mut heap, 6_400, 100) <= 120);
+    assert!(collections(&mut heap, 6_500, 100) <= 120);
     assert!(objects[10..].iter().all(|&object| heap.is_object(object)));
 
     let never = Options { least_freed_percent: 0, ..Options::DEFAULT };
     let (mut heap, _) = full_heap(never);
     assert_eq!(collections(&mut heap, 100, 100), 100);
     heap.set_least_freed(2).unwrap();
-    assert!(collections(&mut heap, 100, 100) <= 12);
+    assert!(collections(&mut heap, 100, 100) <= 15);
+}
+
+/// What makes room: dropping the one root of it all, in several ways.
+#[test]
+#[cfg_attr(miri, ignore = "fills megabytes")]
+fn a_heap_that_has_given_up_sees_that_its_roots_go() {
+    let ways: [fn(&mut Heap<ModelMemory>); 4] = [
+        |heap| heap.pop().map(drop).unwrap(),
+        |heap| heap.set_root(0, 0).unwrap(),
+        |heap| heap.set_least_freed(2).unwrap(),
+        |heap| heap.collect().unwrap(),
+    ];
+    for (way, make_room) in ways.into_iter().enumerate() {
+        for (percent, collects_before) in [(2, false), (2, true), (100, false), (100, true)] {
+            let options = Options {
+                heap_limit_bytes: 2 << 20,
+                least_freed_percent: percent,
+                ..Options::DEFAULT
+            };
+            let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
+            let node = heap.define_layout(Words::new(2, 0b01), Words::NONE).unwrap();
+            heap.push(0).unwrap();
+            let mut count = 0;
+            while let Ok(first) = heap.create(node, 0, &[heap.root(0).unwrap(), count]) {
+                heap.set_root(0, first).unwrap();
+                count += 1;
+                if collects_before && count == 200_000 {
+                    heap.collect().unwrap();
+                }
+            }
+            assert!(count > 200_000);
+            collections(&mut heap, 200, 8);
+            // The last two leave the root: nothing can be had, but there is a collection.
+            let before = heap.statistics().collections;
+            make_room(&mut heap);
+            let had = heap.allocate(layout::LEAF, 8).is_ok();
+            assert_eq!(had, way < 2, "way {way}, {percent} percent");
+            assert!(heap.statistics().collections > before, "way {way}, {percent} percent");
+        }
+    }
 }
 
 #[test]
@@ -230,7 +273,7 @@ fn a_heap_that_has_given_up_collects_when_there_are_fewer_roots() {
     // Pins are roots too.
     heap.pin(objects[0]).unwrap();
     heap.set_root(0, 0).unwrap();
-    collections(&mut heap, 20, 100);
+    collections(&mut heap, 200, 100);
     let request = |heap: &mut Heap<ModelMemory>| heap.allocate(layout::LEAF, 100);
     assert!(request(&mut heap).is_err());
     // With the pin there was one root more; now there is one less than ever since, and two

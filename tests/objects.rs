@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::shared::Shared;
 use common::{array, at_size, heap, node};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{
@@ -322,4 +323,37 @@ fn other_growers_of_memory_do_no_harm() {
     }
     heap.collect().unwrap();
     assert_eq!(heap.verify(), None);
+}
+
+/// The table of large objects grew before there was the object: by so much that the object
+/// had no room; and if that was refused, its index stayed empty.
+#[test]
+#[cfg_attr(miri, ignore = "megabytes of objects")]
+fn a_large_object_comes_before_its_table_grows() {
+    let full_of = |count: u32, limit: u64| {
+        let memory = Shared::new(4_000);
+        let options = Options { heap_limit_bytes: limit, ..Options::DEFAULT };
+        let mut heap = Heap::new(memory.clone(), options).unwrap();
+        for _ in 0..count {
+            let object = heap.allocate(layout::LEAF, 8_300).unwrap();
+            heap.push(object).unwrap();
+        }
+        heap.collect().unwrap();
+        (heap, memory)
+    };
+    for count in [4_000, 4_096] {
+        let used = full_of(count, u64::MAX).0.statistics().heap_bytes;
+        for pages in 4..8 {
+            let (mut heap, memory) = full_of(count, used + pages * 65_536);
+            // Three are for the table and its index.
+            let size_bytes = (pages as u32 - 3) * 65_536 - 24;
+            assert!(heap.allocate(layout::LEAF, size_bytes).is_ok(), "{count}, {pages} pages");
+            let _ = heap.allocate(layout::LEAF, 65_000);
+            // Objects are found by the index as before.
+            let before = memory.accesses();
+            heap.collect().unwrap();
+            let accesses = memory.accesses() - before;
+            assert!(accesses < 40 * u64::from(count), "{count}: {accesses} accesses");
+        }
+    }
 }

@@ -219,17 +219,18 @@ fn handles_and_weights_up_to_the_floor_start_no_collection() {
         assert_eq!(collections(&registered), u32::from(handle == 10));
         assert_eq!(registered.handle_of(object), Ok(Handle { kind: 1, handle }));
     }
-    // So many at a time, of so much weight each.
+    // So many at a time, of so much weight each; beside one without weight, which may be dead.
     for (count, weight_bytes, collected) in
-        [(10, 0, 0), (11, 0, 1), (10, 100, 0), (10, 101, 1), (1, 1_000, 0), (1, 1_001, 1)]
+        [(9, 0, 0), (10, 0, 1), (9, 111, 0), (9, 112, 1), (1, 1_000, 0), (1, 1_001, 1)]
     {
         let mut many = heap(options);
+        many.wrap(1, count, 0).unwrap();
         let handles: Vec<u32> = (0..count).collect();
         let mut wrappers = vec![0; handles.len()];
         many.wrap_many(1, &handles, weight_bytes, &mut wrappers).unwrap();
         assert_eq!(collections(&many), collected, "{count} of {weight_bytes} bytes");
         assert_eq!(many.statistics().external_bytes, u64::from(count * weight_bytes));
-        close_and_check(&mut many, Vec::new(), count);
+        close_and_check(&mut many, Vec::new(), count + 1);
     }
     close_and_check(&mut one_by_one, Vec::new(), 11);
     close_and_check(&mut registered, Vec::new(), 11);
@@ -526,4 +527,117 @@ fn the_table_grows_when_a_registration_asks_and_not_for_an_allocation() {
     heap.wrap(1, 8, 0).unwrap();
     let statistics = heap.statistics();
     assert_eq!((statistics.wrap_table_capacity, statistics.collections), (16, 1));
+}
+
+/// Each was a full collection in vain: of a table that has no dead entries, of one that can
+/// never have so many, and a second one of the same heap.
+#[test]
+#[cfg_attr(miri, ignore = "thousands of handles")]
+fn no_registration_collects_in_vain() {
+    let collections = |heap: &Heap<ModelMemory>| heap.statistics().collections;
+    // More weight than the floor, which never waits.
+    let mut weights = heap(Options::DEFAULT);
+    let wrapper = weights.allocate(LEAF, 8).unwrap();
+    weights.push(wrapper).unwrap();
+    for handle in 0..100 {
+        weights.register(wrapper, 1, handle, 65 << 20).unwrap();
+        weights.dispose(wrapper).unwrap();
+    }
+    assert_eq!(collections(&weights), 0);
+    // What dies is found all the same.
+    for handle in 100..200 {
+        weights.wrap(1, handle, 65 << 20).unwrap();
+        assert!(weights.statistics().wrappers_live <= 2);
+    }
+    close_and_check(&mut weights, Vec::new(), 200);
+
+    let mut many = heap(Options::DEFAULT);
+    let full = Error::WrapTableFull { capacity: 4_096 };
+    assert_eq!(many.wrap_many(1, &[0; 5_000], 0, &mut [0; 5_000]), Err(full));
+    assert_eq!(collections(&many), 0);
+
+    // A table that may grow, and memory that may not.
+    let options = Options {
+        wrap_limit: 1 << 20,
+        root_capacity: 20_000,
+        handle_floor: 1 << 20,
+        ..Options::DEFAULT
+    };
+    let mut exhausted = heap(options);
+    for handle in 0..4_096 {
+        let wrapper = exhausted.wrap(1, handle, 0).unwrap();
+        exhausted.push(wrapper).unwrap();
+    }
+    exhausted.memory_mut().set_exhausted(true);
+    while exhausted.wrap(1, 9_999, 0).is_ok() {
+        // Into the rest of the tables' last page.
+        let wrapper = exhausted.allocate(LEAF, 8).unwrap();
+        exhausted.push(wrapper).unwrap();
+    }
+    let before = collections(&exhausted);
+    let object = exhausted.root(0).unwrap();
+    exhausted.dispose(object).unwrap();
+    for _ in 0..10 {
+        let _ = exhausted.wrap_many(1, &[0; 1_000], 0, &mut [0; 1_000]).unwrap_err();
+    }
+    assert_eq!(collections(&exhausted), before + 10);
+}
+
+/// Room in the table was refused for the sake of an index that only look-ups want.
+#[test]
+#[cfg_attr(miri, ignore = "thousands of handles")]
+fn a_table_with_room_takes_many_without_memory_for_its_index() {
+    let options = Options {
+        wrap_capacity: 16_384,
+        wrap_limit: 16_384,
+        root_capacity: 20_000,
+        handle_floor: 1 << 20,
+        ..Options::DEFAULT
+    };
+    let mut heap = heap(options);
+    for handle in 0..9_000 {
+        let wrapper = heap.wrap(1, handle, 0).unwrap();
+        heap.push(wrapper).unwrap();
+        if handle < 10 {
+            heap.handle_of(wrapper).unwrap();
+        }
+    }
+    heap.memory_mut().set_exhausted(true);
+    heap.wrap_many(1, &[9_000, 9_001], 0, &mut [0; 2]).unwrap();
+    assert_eq!(heap.verify(), None);
+    close_and_check(&mut heap, Vec::new(), 9_002);
+}
+
+/// The table doubled, and the wrapper of 8 bytes for which it did had no memory.
+#[test]
+#[cfg_attr(miri, ignore = "thousands of handles")]
+fn a_table_gives_up_its_comfort_for_the_wrapper_that_it_grew_for() {
+    let full = |limit: u64| {
+        let options = Options {
+            wrap_limit: 1 << 20,
+            root_capacity: 20_000,
+            handle_floor: 1 << 20,
+            heap_limit_bytes: limit,
+            ..Options::DEFAULT
+        };
+        let mut heap = heap(options);
+        for handle in 0..4_096 {
+            let wrapper = heap.wrap(1, handle, 0).unwrap();
+            heap.push(wrapper).unwrap();
+        }
+        heap.collect().unwrap();
+        // A block is full.
+        while heap.depth() < 7_168 {
+            let object = heap.allocate(LEAF, 8).unwrap();
+            heap.push(object).unwrap();
+        }
+        heap
+    };
+    let used = full(u64::MAX).statistics().heap_bytes;
+    for pages in 2..6 {
+        let mut heap = full(used + pages * 65_536);
+        let wrapped = heap.wrap(1, 4_096, 0);
+        assert!(wrapped.is_ok() || pages < 3, "{pages} pages: {wrapped:?}");
+        assert_eq!(heap.verify(), None);
+    }
 }

@@ -50,10 +50,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ) -> Result<(), Error> {
         self.check_open()?;
         self.check_unregistered(wrapper)?;
-        if self.is_collection_due(1, u64::from(weight_bytes)) {
-            self.collect_with_wrapper_in_flight(wrapper);
-        }
-        if let Err(Error::OutOfMemory { .. }) = self.make_room(1) {
+        if self.is_collection_due(1, u64::from(weight_bytes)) || self.make_room(1).is_err() {
             self.collect_with_wrapper_in_flight(wrapper);
         }
         self.make_room(1)?;
@@ -103,7 +100,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.check_open()?;
         // First, while there is no wrapper yet that a collection could find dead.
         self.make_room_keeping(1, u64::from(weight_bytes), NOTHING)?;
-        let wrapper = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, NOTHING)?;
+        let wrapper = self.allocate_wrapper(1, NOTHING)?;
         let memory = &mut self.supply.memory;
         memory.store_u64(wrapper, u64::from(kind) | u64::from(handle) << 32);
         // So small an object is in a block, and is one granule.
@@ -146,6 +143,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(())
     }
 
+    /// Allocates an object for one of `count` entries for which room was made.
+    #[inline(never)]
+    fn allocate_wrapper(
+        &mut self,
+        count: u32,
+        in_flight: InFlight<'_>,
+    ) -> Result<Reference, Error> {
+        let allocated = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, in_flight);
+        if allocated.is_err() && self.wrap_table.give_comfort_back(&mut self.supply, count) {
+            return self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, in_flight);
+        }
+        allocated
+    }
+
     /// Makes the objects of `wrap_many`, and room for their entries.
     fn make_wrappers(
         &mut self,
@@ -156,7 +167,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         for (index, &handle) in handles.iter().enumerate() {
             // A collection in here keeps the wrappers made so far.
             let made = InFlight::Words(&into[..index]);
-            let wrapper = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, made)?;
+            let wrapper = self.allocate_wrapper(handles.len() as u32, made)?;
             self.put_words(wrapper, &[kind, handle]);
             into[index] = wrapper;
         }
@@ -271,11 +282,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Whether the table would have more handles, or more weight, than it may before the next
-    /// collection.
+    /// collection; and has any that the last one did not leave, so that there may be dead ones.
     #[inline]
     fn presses(&self, count: u32, weight_bytes: u64) -> bool {
-        self.wrap_table.length().saturating_add(count) > self.most_handles
-            || self.wrap_table.external_bytes() + weight_bytes > self.most_weight_bytes
+        self.wrap_table.has_new()
+            && (self.wrap_table.length().saturating_add(count) > self.most_handles
+                || self.wrap_table.external_bytes() + weight_bytes > self.most_weight_bytes)
     }
 
     #[cold]
@@ -288,7 +300,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.roots.pop_in_flight();
     }
 
-    /// Makes room for many, collecting where that is due or memory is short.
+    /// Makes room for many, collecting once if that is due or memory is short.
     #[inline(never)]
     fn make_room_keeping(
         &mut self,
@@ -296,11 +308,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         weight_bytes: u64,
         in_flight: InFlight<'_>,
     ) -> Result<(), Error> {
-        if self.is_collection_due(count, weight_bytes) {
+        // No collection makes room for more than there may be.
+        if self.wrap_table.may_have(count)
+            && (self.is_collection_due(count, weight_bytes) || self.make_room(count).is_err())
+        {
             self.collect_keeping(Cause::Handles, in_flight);
-        }
-        if let Err(Error::OutOfMemory { .. }) = self.make_room(count) {
-            self.collect_keeping(Cause::Space, in_flight);
         }
         self.make_room(count)
     }

@@ -140,10 +140,13 @@ struct Unaligned(u64);
 /// The alignment of whatever the extents give.
 const LIST_ALIGN: usize = 16;
 
+/// Pages that lists keep.
+const LIST_PAGES: u32 = 16;
+
 /// What Rust code in the same module allocates: lists that cross a component's
-/// boundary. The collector never has memory beside a Rust object's; and pages once taken
-/// are kept, so that lists no longer than earlier ones fit when memory is exhausted.
-static LISTS: SingleThreaded<Extents> = SingleThreaded(UnsafeCell::new(Extents::new(true)));
+/// boundary. The collector never has memory beside a Rust object's; and 1 MiB of pages once taken
+/// is kept, so that such lists no longer than earlier ones fit when memory is exhausted.
+static LISTS: SingleThreaded<Extents> = SingleThreaded(UnsafeCell::new(Extents::new(LIST_PAGES)));
 
 /// A global allocator for a module that is nothing but this collector: its
 /// pages come from the pages of [`LinearMemory`].

@@ -40,7 +40,7 @@ impl<M: Memory> Supply<M> {
     pub const fn new(memory: M) -> Self {
         Supply {
             memory,
-            extents: [const { Extents::new(false) }; 2],
+            extents: [const { Extents::new(0) }; 2],
             blocks: 0,
             limit_pages: u32::MAX,
             peak_pages: 0,

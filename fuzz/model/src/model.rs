@@ -250,8 +250,11 @@ impl<'a, S: Subject> Model<'a, S> {
                 Name::WrapMany => words.len() - 2,
                 _ => 1,
             };
-            assert!(collected, "{name:?}: the table was full, and nothing was collected");
             let limit = self.limits.wrap_limit as usize;
+            assert!(
+                collected || more > limit,
+                "{name:?}: the table was full, and nothing was collected"
+            );
             assert!(live + more > limit, "{name:?}: full with {live} and {more} of {limit}");
             return;
         }
@@ -264,7 +267,7 @@ impl<'a, S: Subject> Model<'a, S> {
             self.refusals += 1;
             let is_futile = self.allocated_bytes < self.limits.least_freed_bytes
                 && self.counts.collections >= u64::from(Options::MOST_FUTILE)
-                && self.refusals < Options::REFUSALS;
+                && self.refusals <= Options::REFUSALS;
             assert!(is_futile, "{name:?}({words:x?}): {failure}, and nothing was collected");
             assert!(
                 !matches!(name, Name::Register | Name::RegisterMany),
