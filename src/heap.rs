@@ -58,6 +58,8 @@ use crate::wrap_table::{Handle, Registration, WrapTable};
 /// and drains the heap itself, or makes it [with an observer](Heap::with_observer) that
 /// releases them.
 ///
+/// The value is some 18 KB large: it belongs in a static or a box, if the stack is small.
+///
 /// See the [crate's front page](crate) for an example.
 #[derive(Debug)]
 pub struct Heap<M: Memory, O: Observer = Silent> {

@@ -307,8 +307,8 @@ fn chain_of_wide(heap: &mut Heap<Shared>) -> u32 {
     COUNT * 2_048
 }
 
-/// Chains that fill the stack, and at the end of each an object whose children lie in all
-/// pages, one in each: what does not fit is strewn as widely as can be.
+/// Chains that fill the stack, and at the end of each an object whose children lie in many
+/// pages, one in each.
 fn strewn(heap: &mut Heap<Shared>) -> u32 {
     const ROUNDS: u32 = 25;
     const PAGES: u32 = 40;
@@ -369,6 +369,15 @@ fn without_memory_for_its_stack_marking_takes_at_most_three_times_as_long() {
         let mut heap = Heap::new(memory.clone(), Options { sizing, ..Options::DEFAULT }).unwrap();
         heap.push(0).unwrap();
         let count = shape(&mut heap);
+        // The rest of the tables' pages would do for a stack that is somewhat larger.
+        memory.set_exhausted(true);
+        let mut empty = 70_000..;
+        while let Some(at) = empty.next()
+            && heap.add_roots(at, at).is_ok()
+        {}
+        while let Ok(object) = heap.allocate(layout::LEAF, 8)
+            && heap.pin(object).is_ok()
+        {}
         let mut collect = |exhausted| {
             memory.set_exhausted(exhausted);
             let before = memory.accesses();

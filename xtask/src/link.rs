@@ -371,7 +371,7 @@ impl Linked {
             None => "linked by wasm-ld already".to_owned(),
         };
         let released = if self.is_queue {
-            "wait for tether_drain (the guest exports no tether_release)"
+            "wait for tether_drain (the guest has no tether_release)"
         } else {
             "go to the guest's tether_release"
         };

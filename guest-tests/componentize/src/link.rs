@@ -221,19 +221,19 @@ fn check_names(outside: &Outside, core: &Outside) -> Result<()> {
     )
 }
 
-/// Checks that a linker has put the collector into the guest. The functions' names
-/// tell; if they were left out, a guest that has a memory is believed.
+/// Checks that a linker has put the collector into the guest. The functions' names tell.
 fn check_has_collector(outside: &Outside, core: &Outside) -> Result<()> {
     let is_collectors = |name: &String| name.starts_with(OWN_PREFIX) && core.export(name).is_some();
-    let has_collector = if outside.function_names.is_empty() {
-        !outside.own_memories.is_empty() || outside.imports.iter().any(is_guest_memory)
-    } else {
-        outside.function_names.iter().any(is_collectors)
-    };
     ensure!(
-        has_collector,
+        !outside.function_names.is_empty(),
+        "the guest imports nothing from `{COLLECTOR}`, and has no names of functions that tell \
+         whether libtether_gc.a is in it: link it without -s"
+    );
+    ensure!(
+        outside.function_names.iter().any(is_collectors),
         "the guest has no collector: it imports nothing from `{COLLECTOR}`, and has no function of \
-         libtether_gc.a. Import what it uses from `{COLLECTOR}`, or link it with libtether_gc.a"
+         libtether_gc.a. Import what it uses from `{COLLECTOR}`, or link it with libtether_gc.a, \
+         of which wasm-ld takes what is called: call tether_start"
     );
     Ok(())
 }
