@@ -69,10 +69,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Checks the whole heap: the first invariant that does not hold, if one does
     /// not. Walks every object and changes nothing.
     pub fn verify(&self) -> Option<Violation> {
-        let accounted = u64::from(self.tables_bytes())
-            + u64::from(self.blocks.count()) * u64::from(crate::units::BLOCK_BYTES)
-            + self.large.bytes()
-            + self.quarantined_bytes();
+        let accounted =
+            u64::from(self.tables_bytes()) + self.large.bytes() + self.quarantined_bytes();
         Verifier {
             memory: &self.supply.memory,
             blocks: &self.blocks,
@@ -82,7 +80,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             pins: &self.pins,
             wrap_table: &self.wrap_table,
             live: self.live,
-            is_accounted: self.supply.used_bytes() == accounted
+            is_accounted: self.supply.blocks() == self.blocks.count()
+                && self.supply.used_bytes() == accounted
                 && self.supply.inconsistency().is_none(),
             first: Cell::new(None),
         }

@@ -278,16 +278,16 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             }
         }
         !self.wrap_table.has_room_after_growth(&mut self.supply, count)
-            || self.presses(count, weight_bytes)
+            // Those that the last collection left are not likely to be dead.
+            || self.presses(count, weight_bytes) && self.wrap_table.has_new()
     }
 
     /// Whether the table would have more handles, or more weight, than it may before the next
-    /// collection; and has any that the last one did not leave, so that there may be dead ones.
+    /// collection.
     #[inline]
     fn presses(&self, count: u32, weight_bytes: u64) -> bool {
-        self.wrap_table.has_new()
-            && (self.wrap_table.length().saturating_add(count) > self.most_handles
-                || self.wrap_table.external_bytes() + weight_bytes > self.most_weight_bytes)
+        self.wrap_table.length().saturating_add(count) > self.most_handles
+            || self.wrap_table.external_bytes() + weight_bytes > self.most_weight_bytes
     }
 
     #[cold]

@@ -6,12 +6,12 @@
 //! limit, however what is taken is strewn over it.
 //!
 //! Invariants: `taken_pages ≤ limit_pages`, and it is the number of blocks and of pages
-//! that extents are cut from; `used_bytes` is the sum of what was taken less what was
+//! that extents are cut from; `used_bytes` is the sum of the ranges taken less those
 //! given back.
 
 use crate::memory::Memory;
 use crate::memory::extents::Extents;
-use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
+use crate::units::BLOCK_SHIFT;
 
 /// What a range of bytes is for. The two share no page: tables are few and stay, and among
 /// large objects each would keep a page from the next one.
@@ -68,7 +68,12 @@ impl<M: Memory> Supply<M> {
         u64::from(self.peak_pages) << BLOCK_SHIFT
     }
 
-    /// Bytes of blocks and ranges, taken now.
+    /// Blocks taken now.
+    pub fn blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    /// Bytes of ranges, taken now.
     pub fn used_bytes(&self) -> u64 {
         self.used_bytes
     }
@@ -81,7 +86,6 @@ impl<M: Memory> Supply<M> {
         }
         let block = self.memory.take_pages(1, growth)?;
         self.blocks += 1;
-        self.used_bytes += u64::from(BLOCK_BYTES);
         self.note_peak();
         Some(block)
     }
@@ -90,7 +94,6 @@ impl<M: Memory> Supply<M> {
     pub fn give_block(&mut self, address: u32) {
         self.memory.give_pages(address, 1);
         self.blocks -= 1;
-        self.used_bytes -= u64::from(BLOCK_BYTES);
     }
 
     /// Takes a range of bytes, aligned to 16, with undefined content.
