@@ -8,6 +8,9 @@ use crate::units::BLOCK_BYTES;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
+/// How far from each other the words are that a range is told by. Miri is slow.
+const STEP_BYTES: usize = if cfg!(miri) { 4_096 } else { 4 };
+
 /// A supply whose ranges are told apart: each is filled with its own address.
 struct Checked {
     supply: Supply<ModelMemory>,
@@ -22,7 +25,7 @@ impl Checked {
     fn take(&mut self, size_bytes: u32) -> Option<u32> {
         let address = self.supply.take_bytes(Purpose::Table, size_bytes)?;
         assert_eq!(address % 16, 0);
-        for at in (address..address + (size_bytes & !3)).step_by(4) {
+        for at in (address..address + (size_bytes & !3)).step_by(STEP_BYTES) {
             self.supply.memory.store_u32(at, address);
         }
         self.ranges.insert(address, size_bytes);
@@ -31,7 +34,7 @@ impl Checked {
 
     fn is_intact(&self, address: u32) -> bool {
         let end = address + (self.ranges[&address] & !3);
-        (address..end).step_by(4).all(|at| self.supply.memory.load_u32(at) == address)
+        (address..end).step_by(STEP_BYTES).all(|at| self.supply.memory.load_u32(at) == address)
     }
 
     fn give(&mut self, address: u32) {
@@ -70,8 +73,9 @@ fn numbers(mut state: u32) -> impl FnMut(u32) -> u32 {
 
 #[test]
 fn ranges_are_apart_and_what_is_given_back_can_all_be_had() {
-    let rounds = if cfg!(miri) { 60 } else { 3_000 };
-    for (seed, gap_pages) in [(1, 0), (2, 0), (3, 1), (4, 2)] {
+    let rounds = if cfg!(miri) { 40 } else { 3_000 };
+    let seeds = [(1, 0), (3, 1), (2, 0), (4, 2)];
+    for (seed, gap_pages) in seeds.into_iter().take(if cfg!(miri) { 2 } else { 4 }) {
         let mut number = numbers(seed);
         let mut memory = ModelMemory::with_limit(4_000);
         memory.set_gap_pages(gap_pages);
