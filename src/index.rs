@@ -111,8 +111,9 @@ impl Index {
         self.set_slot(memory, slot, position + 1);
     }
 
-    /// Removes the record that is at a position and has this key. Closes the gap, so that probing never
-    /// needs tombstones [knuth3 §6.4, algorithm R]; for that, `key_at` gives the keys of others.
+    /// Removes the record that is at a position and has this key. Closes the gap, so that
+    /// probing never needs tombstones [knuth3 §6.4, algorithm R]; for that, `key_at` gives the
+    /// keys of others.
     #[inline(always)]
     pub fn remove<M: Memory>(
         &self,

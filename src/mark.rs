@@ -113,9 +113,7 @@ impl MarkStack {
 
     /// Goes back to the least size.
     fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        if self.words.size_bytes > LEAST_STACK_BYTES {
-            self.words.shorten(supply, LEAST_STACK_BYTES);
-        }
+        self.words.shorten(supply, LEAST_STACK_BYTES);
     }
 
     /// Gives the memory back.

@@ -185,9 +185,9 @@ pub fn note_untraced<M: Memory>(memory: &mut M, start: u32) {
     memory.store_u8(block, UNTRACED);
 }
 
-/// Forgets the next untraced objects of a block that are noted at `from` or behind. Gives where they were
-/// noted, to go on from, and the metadata bytes of the two granules at one of which they
-/// start, perhaps at both.
+/// Forgets the next untraced objects of a block that are noted at `from` or behind. Gives
+/// where they were noted, to go on from, and the metadata bytes of the two granules at one of
+/// which they start, perhaps at both.
 pub fn take_untraced<M: Memory>(
     memory: &mut M,
     block: u32,

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Pages that lie wholly inside a free extent are given back at once, so blocks can have
-//! them, except for as many as the extents are made to keep. A run that comes to lie beside another becomes one with it: the sentinel between
-//! them goes.
+//! them, except for as many as the extents are made to keep. A run that comes to lie beside
+//! another becomes one with it: the sentinel between them goes.
 //!
 //! Invariants:
 //! 1. No two free extents are adjacent, and none has a whole page inside that could be given
@@ -180,7 +180,7 @@ impl Extents {
     }
 
     /// The first header at which the extents are not as they must be; the address space's end
-    /// if the lists or the pages are not.
+    /// if only the number of pages or (natively) the lists are not.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
         let (mut pages, mut free) = (0, 0);
         // The header to look at, and the size of the extent before it.
@@ -217,8 +217,8 @@ impl Extents {
                 (at, before, was_free) = (at + size, size, is_free);
             }
         }
-        // Only here can the lists be wrong, and where is no place for their check: on Wasm a
-        // guest that writes beyond its objects breaks headers.
+        // The lists are checked natively alone, for the size. A guest that writes behind its
+        // objects breaks headers, and the check of these finds that.
         #[cfg(not(target_arch = "wasm32"))]
         for list in 0..LISTS {
             let mut extent = self.lists[list];
