@@ -15,7 +15,7 @@
 
 use crate::memory::Memory;
 use crate::memory::extents::Extents;
-use crate::memory::pages::{ALL_PAGES, PageSet};
+use crate::memory::pages::{ALL_PAGES, FreePages};
 use crate::units::BLOCK_SHIFT;
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::{memory_grow, memory_size};
@@ -38,94 +38,38 @@ const GROWTH_SHIFT: u32 = 5;
 const MOST_GROWTH_PAGES: u32 = 16;
 
 /// Pages that nobody uses: given back, or left of a growth.
-struct FreePages {
-    set: PageSet,
-    count: u32,
-    /// No page before it is free.
-    lowest: u32,
-}
-
-impl FreePages {
-    fn give(&mut self, first: u32, pages: u32) {
-        self.set.flip(first, pages);
-        self.count += pages;
-        self.lowest = self.lowest.min(first);
-    }
-
-    /// First fit, by address.
-    #[inline(never)]
-    fn find(&mut self, pages: u32) -> Option<u32> {
-        if self.count < pages {
-            return None;
-        }
-        let (mut page, mut run) = (self.lowest, 0);
-        while page < ALL_PAGES {
-            let bits = self.set.from(page);
-            let free = bits.trailing_ones();
-            if free == 0 {
-                page += bits.trailing_zeros().min(32 - page % 32);
-                run = 0;
-                continue;
-            }
-            run += free;
-            page += free;
-            if run >= pages {
-                return Some(page - run);
-            }
-        }
-        None
-    }
-
-    /// Takes adjacent pages, of those that are free or behind them by growing memory.
-    fn take(&mut self, pages: u32, most_growth: u32) -> Option<u32> {
-        let first = match self.find(pages) {
-            Some(first) => first,
-            None => {
-                self.grow(pages, most_growth);
-                self.find(pages)?
-            }
-        };
-        self.set.flip(first, pages);
-        self.count -= pages;
-        if pages == 1 {
-            self.lowest = first + 1;
-        }
-        Some(first)
-    }
-
-    /// Grows memory for so many adjacent pages, where it can.
-    fn grow(&mut self, pages: u32, most: u32) {
-        let end = memory_size(0) as u32;
-        // What is free at the end need not be grown.
-        let mut least = pages;
-        while least > 0 && self.set.contains(end + least - pages - 1) {
-            least -= 1;
-        }
-        if least > most {
-            return;
-        }
-        let step = (end >> GROWTH_SHIFT).clamp(1, MOST_GROWTH_PAGES).min(most);
-        let mut grown = least.max(step);
-        let mut first = memory_grow(0, grown as usize);
-        if first == usize::MAX {
-            grown = least;
-            first = memory_grow(0, grown as usize);
-        }
-        if first != usize::MAX {
-            let first = first as u32;
-            // The last page ends at 2^32, which no u32 can say: do without it.
-            self.give(first, grown - u32::from(first + grown == ALL_PAGES));
-        }
-    }
-}
-
-static FREE_PAGES: SingleThreaded<FreePages> =
-    SingleThreaded(UnsafeCell::new(FreePages { set: PageSet::new(), count: 0, lowest: 0 }));
+static FREE_PAGES: SingleThreaded<FreePages> = SingleThreaded(UnsafeCell::new(FreePages::new()));
 
 fn with_free_pages<R>(operation: impl FnOnce(&mut FreePages) -> R) -> R {
-    // SAFETY: one thread, and `operation` (only methods of `FreePages`) does not
+    // SAFETY: one thread, and `operation` (methods of `FreePages`, and `take_pages`) does not
     // come back here, so the reference is the only one.
     operation(unsafe { &mut *FREE_PAGES.0.get() })
+}
+
+/// Takes adjacent pages, of those that are free or behind them by growing memory.
+fn take_pages(free: &mut FreePages, pages: u32, most_growth: u32) -> Option<u32> {
+    if let Some(first) = free.take(pages) {
+        return Some(first);
+    }
+    let end = memory_size(0) as u32;
+    // What is free at the end need not be grown.
+    let least = pages - free.count_below(end, pages);
+    if least > most_growth {
+        return None;
+    }
+    let step = (end >> GROWTH_SHIFT).clamp(1, MOST_GROWTH_PAGES).min(most_growth);
+    let mut grown = least.max(step);
+    let mut first = memory_grow(0, grown as usize);
+    if first == usize::MAX {
+        grown = least;
+        first = memory_grow(0, grown as usize);
+    }
+    if first != usize::MAX {
+        let first = first as u32;
+        // The last page ends at 2^32, which no u32 can say: do without it.
+        free.give(first, grown - u32::from(first + grown == ALL_PAGES));
+    }
+    free.take(pages)
 }
 
 /// Up to here clearing is a loop: `memory.fill` is a call out of the module on most
@@ -275,7 +219,7 @@ impl Memory for LinearMemory {
     }
 
     fn take_pages(&mut self, pages: u32, most_growth_pages: u32) -> Option<u32> {
-        let first = with_free_pages(|free| free.take(pages, most_growth_pages))?;
+        let first = with_free_pages(|free| take_pages(free, pages, most_growth_pages))?;
         Some(first << BLOCK_SHIFT)
     }
 
@@ -284,7 +228,7 @@ impl Memory for LinearMemory {
     }
 
     fn free_pages(&self) -> u32 {
-        with_free_pages(|free| free.count)
+        with_free_pages(|free| free.count())
     }
 
     fn size_bytes(&self) -> u64 {

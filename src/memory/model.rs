@@ -8,9 +8,9 @@
 extern crate alloc;
 
 use crate::memory::Memory;
+use crate::memory::pages::FreePages;
 use crate::units::{BLOCK_BYTES, BLOCK_SHIFT};
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use core::ops::Range;
 
 /// A native model of linear memory.
@@ -23,7 +23,7 @@ pub struct ModelMemory {
     length_bytes: usize,
     /// Where memory begins that can be taken. All below it is somebody else's.
     start: u32,
-    free_pages: BTreeSet<u32>,
+    free: FreePages,
     most_pages: u32,
     /// Growths that succeed before the next is refused; none for no end.
     growths_left: Option<u64>,
@@ -132,28 +132,6 @@ impl ModelMemory {
         Some(first)
     }
 
-    fn free_run(&self, pages: u32) -> Option<u32> {
-        let mut run = 0;
-        let mut previous = None;
-        for &page in &self.free_pages {
-            run = if previous.is_some_and(|p| p + 1 == page) { run + 1 } else { 1 };
-            previous = Some(page);
-            if run == pages {
-                return Some(page + 1 - pages);
-            }
-        }
-        None
-    }
-
-    /// The free pages at the end of memory, which growth adds to.
-    fn free_at_the_end(&self) -> u32 {
-        if self.gap_pages > 0 {
-            return 0;
-        }
-        let end = self.pages();
-        (1..=end).take_while(|below| self.free_pages.contains(&(end - below))).count() as u32
-    }
-
     /// Where so many bytes at an address are.
     #[inline]
     fn place(&self, address: u32, length: usize) -> usize {
@@ -224,20 +202,20 @@ impl Memory for ModelMemory {
         if self.exhausted {
             return None;
         }
-        let first = match self.free_run(pages) {
+        let first = match self.free.take(pages) {
             Some(first) => first,
             None => {
-                let at_the_end = self.free_at_the_end();
-                let growth = pages - at_the_end;
+                // Somebody else's pages come between what is free and what is grown.
+                let end = if self.gap_pages > 0 { 0 } else { self.pages() };
+                let growth = pages - self.free.count_below(end, pages.min(end));
                 if growth > most_growth_pages {
                     return None;
                 }
-                self.grow(growth)? - at_the_end
+                let grown = self.grow(growth)?;
+                self.free.give(grown, growth);
+                self.free.take(pages)?
             }
         };
-        for page in first..first + pages {
-            self.free_pages.remove(&page);
-        }
         let address = first << BLOCK_SHIFT;
         self.fill(address, pages * BLOCK_BYTES, 0xc3);
         Some(address)
@@ -246,13 +224,11 @@ impl Memory for ModelMemory {
     fn give_pages(&mut self, address: u32, pages: u32) {
         assert_eq!(address % BLOCK_BYTES, 0, "{address:#x} is not a page");
         self.fill(address, pages * BLOCK_BYTES, 0x5a);
-        for page in address >> BLOCK_SHIFT..(address >> BLOCK_SHIFT) + pages {
-            assert!(self.free_pages.insert(page), "page {page} given back twice");
-        }
+        self.free.give(address >> BLOCK_SHIFT, pages);
     }
 
     fn free_pages(&self) -> u32 {
-        self.free_pages.len() as u32
+        self.free.count()
     }
 
     fn forget(&mut self, address: u32, length_bytes: u32) {
