@@ -641,3 +641,25 @@ fn a_table_gives_up_its_comfort_for_the_wrapper_that_it_grew_for() {
         assert_eq!(heap.verify(), None);
     }
 }
+
+/// What was disposed of leaves room for others that may be dead.
+#[test]
+fn handles_that_follow_what_was_disposed_of_start_collections() {
+    let options = Options { weight_floor_bytes: 10_000, ..Options::DEFAULT };
+    let mut heap = heap(options);
+    for handle in 0..50 {
+        let wrapper = heap.wrap(1, handle, 0).unwrap();
+        heap.push(wrapper).unwrap();
+    }
+    heap.collect().unwrap();
+    for root in 0..50 {
+        let wrapper = heap.root(root).unwrap();
+        heap.dispose(wrapper).unwrap();
+    }
+    // As many as there were, each of a tenth of the floor.
+    for handle in 50..100 {
+        heap.wrap(1, handle, 1_000).unwrap();
+        assert!(heap.statistics().external_bytes <= 10_000);
+    }
+    close_and_check(&mut heap, Vec::new(), 100);
+}

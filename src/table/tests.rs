@@ -169,19 +169,21 @@ fn without_memory_for_an_index_records_are_found_all_the_same() {
 
 /// Otherwise each of many records would be looked for one by one.
 #[test]
-fn room_in_an_indexed_table_is_room_in_the_index() {
-    let mut fixture = Fixture::with_keys(scattered(28)).indexed();
-    // Of the first 32 slots seven eighths can be used.
-    fixture.supply.use_up(&[1_024]);
-    fixture.supply.set_limit(fixture.supply.taken_bytes());
-    fixture.table.reserve(&mut fixture.supply, 29).then_some(()).expect("there is a kilobyte");
+fn what_is_reserved_with_an_index_has_a_place_in_it() {
+    let mut fixture = Fixture::with_keys(scattered(10)).indexed();
+    assert!(fixture.table.reserve(&mut fixture.supply, 40));
     fixture.supply.use_up(&[]);
-    let length = (29..1_000)
-        .take_while(|&records| fixture.table.reserve(&mut fixture.supply, records))
-        .last()
-        .expect("one fits");
-    fixture.push(scattered(length).skip(28));
-    let fixture = fixture.indexed();
+    fixture.supply.set_limit(fixture.supply.taken_bytes());
+    // There is room for all of the records, but of the 32 slots seven eighths can be used.
+    assert!(fixture.table.reserve_indexed(&mut fixture.supply, 28));
+    assert!(!fixture.table.reserve_indexed(&mut fixture.supply, 29));
+    fixture.push(scattered(28).skip(10));
+    let mut fixture = fixture.indexed();
+    fixture.check();
+    // One more is found all the same.
+    fixture.push([1 << 20]);
+    fixture.table.index_all(&mut fixture.supply);
+    assert_eq!(fixture.table.indexed, 28);
     fixture.check();
 }
 
