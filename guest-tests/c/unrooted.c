@@ -1,6 +1,6 @@
 // A C program without a single root of its own: no shadow stack, no scope, no pin.
 //
-// Its C stack is registered, and `cargo xtask link --spill-pointers` sees to it that
+// Its C stack is registered, and `cargo tether link --spill-pointers` sees to it that
 // whatever may be a pointer is on that stack when something may collect. So what the
 // variables here hold is found, on whatever level the compiler optimised.
 

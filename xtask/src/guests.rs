@@ -1,9 +1,10 @@
 //! The guests of the core door, under `target/tether/`: the ledger, a language
 //! runtime in WAT by hand, and programs in C.
 //!
-//! Each is linked as its author would do it, with `cargo xtask link`; and only when
-//! something that goes into it has changed.
+//! Each is linked as its author would do it, with `tether link`; and only when something
+//! that goes into it has changed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::build::WASM_TARGET;
+use crate::cli::{self, COLLECTOR, tether_link};
 use crate::debian::{CTools, ensure_c_toolchain};
-use crate::link::{self, Request};
 use crate::npm;
 use crate::process::{cargo, progress, run};
 use crate::workspace::Workspace;
@@ -32,12 +33,12 @@ const COMPOSED_MODULE: &str = "core/composed-program.wasm";
 /// The guest in C that is told about by its roots.
 const C_GUEST: &str = "c-guest.wasm";
 
-/// The guest in C without roots: optimisation, whether it keeps pointers on its
-/// stack, and the component. The one that does not shows what that is for.
-const UNROOTED: [(&str, bool, &str); 3] = [
-    ("-O0", true, "c-unrooted-O0.wasm"),
-    ("-O2", true, "c-unrooted-O2.wasm"),
-    ("-O2", false, "c-unrooted-unspilled.wasm"),
+/// The guest in C without roots: how it is optimised, how it is linked, and the component.
+/// The one whose pointers are not spilled shows what spilling is for.
+const UNROOTED: [(&str, &[&str], &str); 3] = [
+    ("-O0", &["--world", "unrooted", "--spill-pointers"], "c-unrooted-O0.wasm"),
+    ("-O2", &["--world", "unrooted", "--spill-pointers"], "c-unrooted-O2.wasm"),
+    ("-O2", &["--world", "unrooted"], "c-unrooted-unspilled.wasm"),
 ];
 
 /// The guest in C with a missing root.
@@ -57,13 +58,8 @@ pub fn build(workspace: &Workspace) -> Result<()> {
 
 fn build_wat(workspace: &Workspace) -> Result<()> {
     let source = workspace.root().join("guest-tests/wat/runtime.wat");
-    let mut component = Request::new(&source, workspace.artifact(WAT_GUEST));
-    component.wit = Some(workspace.root().join("guest-tests/wat/wit"));
-    link_if_changed(workspace, &component)?;
-    let mut module = Request::new(&source, workspace.artifact(WAT_MODULE));
-    module.is_core = true;
-    module.keeps_names = true;
-    link_if_changed(workspace, &module)
+    link(workspace, &source, WAT_GUEST, Some("guest-tests/wat/wit"), &[])?;
+    link(workspace, &source, WAT_MODULE, None, &["--core", "--keep-names"])
 }
 
 /// The guest that a test composes with the collector while memory refuses to grow.
@@ -82,7 +78,7 @@ fn build_composed(workspace: &Workspace) -> Result<()> {
 
 /// Makes the ledger, which needs nothing but what the collector needs.
 pub fn build_ledger(workspace: &Workspace) -> Result<()> {
-    link::build_componentize(workspace)?;
+    cli::build(workspace)?;
     progress(&format!("building {LEDGER}"));
     run(
         cargo(workspace)
@@ -95,19 +91,22 @@ pub fn build_ledger(workspace: &Workspace) -> Result<()> {
     let built = workspace.target().join(WASM_TARGET).join("wasm/tether_ledger.wasm");
     let guest = workspace.artifact("core/ledger-core.wasm");
     fs::copy(&built, &guest).with_context(|| format!("cannot copy {}", built.display()))?;
-    link_if_changed(workspace, &Request::new(guest, workspace.artifact(LEDGER)))
+    link(workspace, &guest, LEDGER, None, &[])
 }
 
 fn build_c(workspace: &Workspace) -> Result<()> {
     let tools = ensure_c_toolchain(workspace)?;
     progress("building the guests in C");
+    let link_c = |module: &Path, options: &[&str], component: &str| {
+        link(workspace, module, component, Some("guest-tests/c/wit"), options)
+    };
     let dictionary = compile(workspace, &tools, "dictionary", "-O2")?;
-    link_c(workspace, dictionary, "dictionary", false, C_GUEST)?;
+    link_c(&dictionary, &["--world", "dictionary"], C_GUEST)?;
     let missing_root = compile(workspace, &tools, "missing_root", "-O2")?;
-    link_c(workspace, missing_root, "missing-root", false, MISSING_ROOT)?;
-    for (level, spills_pointers, component) in UNROOTED {
+    link_c(&missing_root, &["--world", "missing-root"], MISSING_ROOT)?;
+    for (level, options, component) in UNROOTED {
         let unrooted = compile(workspace, &tools, "unrooted", level)?;
-        link_c(workspace, unrooted, "unrooted", spills_pointers, component)?;
+        link_c(&unrooted, options, component)?;
     }
     Ok(())
 }
@@ -138,41 +137,47 @@ fn compile(workspace: &Workspace, tools: &CTools, program: &str, level: &str) ->
     Ok(module)
 }
 
-fn link_c(
+/// Links a guest, unless that was done with the same things before. `wit` is a folder of
+/// the repository's.
+fn link(
     workspace: &Workspace,
-    module: PathBuf,
-    world: &str,
-    spills_pointers: bool,
-    component: &str,
+    guest: &Path,
+    artifact: &str,
+    wit: Option<&str>,
+    options: &[&str],
 ) -> Result<()> {
-    let mut request = Request::new(module, workspace.artifact(component));
-    request.wit = Some(workspace.root().join("guest-tests/c/wit"));
-    request.world = Some(world.to_owned());
-    request.spills_pointers = spills_pointers;
-    link_if_changed(workspace, &request)
-}
+    let output = workspace.artifact(artifact);
+    let wit = wit.map(|folder| workspace.root().join(folder));
+    let mut words: Vec<OsString> = vec![guest.into(), "-o".into(), output.clone().into()];
+    if let Some(wit) = &wit {
+        words.extend(["--wit".into(), wit.into()]);
+    }
+    words.extend(options.iter().map(OsString::from));
 
-/// Links, unless that was done with the same things before.
-fn link_if_changed(workspace: &Workspace, request: &Request) -> Result<()> {
     let folder = workspace.artifacts().join("link");
-    let name = request.output.strip_prefix(workspace.artifacts()).unwrap_or(&request.output);
-    let stamp = folder.join(name.display().to_string().replace('/', "-")).with_extension("inputs");
-    let inputs = inputs(workspace, request)?;
-    if request.output.is_file() && fs::read_to_string(&stamp).is_ok_and(|known| known == inputs) {
+    let stamp = folder.join(artifact.replace('/', "-")).with_extension("inputs");
+    let inputs = inputs(workspace, guest, wit.as_deref(), &words)?;
+    if output.is_file() && fs::read_to_string(&stamp).is_ok_and(|known| known == inputs) {
         return Ok(());
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // Taken away first: an interrupted run must not look like a finished one.
     let _ = fs::remove_file(&stamp);
-    progress(&format!("linking {}", workspace.display(&request.output)));
-    link::link(workspace, request)?;
+    let doing = format!("linking {}", workspace.display(&output));
+    progress(&doing);
+    cli::run_quietly(tether_link(workspace)?.args(words), &doing)?;
     fs::write(&stamp, inputs).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 /// A short text that differs where what goes into a link does.
-fn inputs(workspace: &Workspace, request: &Request) -> Result<String> {
-    let mut files = vec![request.guest.clone(), workspace.artifact(link::COLLECTOR)];
-    if let Some(wit) = &request.wit {
+fn inputs(
+    workspace: &Workspace,
+    guest: &Path,
+    wit: Option<&Path>,
+    words: &[OsString],
+) -> Result<String> {
+    let mut files = vec![guest.to_path_buf(), workspace.artifact(COLLECTOR)];
+    if let Some(wit) = wit {
         for entry in fs::read_dir(wit).with_context(|| format!("cannot read {}", wit.display()))? {
             files.push(entry?.path());
         }
@@ -183,8 +188,9 @@ fn inputs(workspace: &Workspace, request: &Request) -> Result<String> {
         let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         content.hash(&mut hasher);
     }
-    // The tool is large; when it was built says enough.
-    let tool = fs::metadata(workspace.tool("tether-componentize"))?;
+    // The command is large; when it was built says enough.
+    let tool = fs::metadata(workspace.tool("tether"))?;
     (tool.len(), tool.modified()?).hash(&mut hasher);
-    Ok(format!("{:016x} {request:?}\n", hasher.finish()))
+    words.hash(&mut hasher);
+    Ok(format!("{:016x}\n", hasher.finish()))
 }

@@ -1,8 +1,8 @@
 //! Tether's build tool: everything that a developer types, and CI runs, starts
 //! here as `cargo xtask COMMAND`.
 //!
-//! It stays light, so that it builds in seconds: whatever needs a Wasm library is
-//! a crate of its own under `guest-tests/`, and is run as a program.
+//! It stays light, so that it builds in seconds: whatever needs a Wasm library is a crate
+//! of its own, and is run as a program.
 //! Figures go to stdout (with `--json` as one object), everything else to stderr.
 
 use std::process::ExitCode;
@@ -13,12 +13,12 @@ use lexopt::{Arg, Parser, ValueExt};
 mod bench;
 mod build;
 mod check;
+mod cli;
 mod debian;
 mod fuzz;
 mod guests;
 mod help;
 mod layers;
-mod link;
 mod miri;
 mod mutants;
 mod mutations;
@@ -42,7 +42,6 @@ Usage: cargo xtask COMMAND [options]
 Commands:
   build    make the collector's components, the guest and their compositions
   run      run the ledger over a JSON document, on wasmtime or on jco
-  link     make one component of your core module and the collector
   test     check, build what is missing, and run every test
   bench    measure the collector and its peers
   vera     run programs of the language Vera on the collector
@@ -52,7 +51,8 @@ Commands:
   miri     the native tests under Miri
   mutants  the native tests on a collector with one thing changed, for each thing
 
-`cargo xtask COMMAND --help` says more of each.
+`cargo xtask COMMAND --help` says more of each. To link programs with the collector
+there is `cargo tether link`.
 
 Needs rustup's stable toolchain and, for documents from npm and for jco, Node 20
 with npm; for `vera`, Python 3.11. The first run takes about 12 minutes on two
@@ -81,7 +81,6 @@ fn dispatch(mut parser: Parser) -> Result<ExitCode> {
     match command.as_str() {
         "build" => build::command(parser),
         "run" => run::command(parser),
-        "link" => link::command(parser),
         "test" => test::command(parser),
         "bench" => bench::command(parser),
         "vera" => vera::command(parser),

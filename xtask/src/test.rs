@@ -21,7 +21,7 @@ In this order:
   2. the components, the guest, their compositions and the hosts are built, jco
      and the default document fetched from npm
   3. mutation checks: with one step of the collector taken out, its test must fail
-  4. the tests of the build tools, the ledger and the collector, natively, and random
+  4. the tests of `tether`, the build tool, the ledger and the collector, natively, and random
      programs against the model
   5. the tests on the hosts, wasmtime and both versions of jco
   6. cargo xtask miri: the collector's native tests under Miri
@@ -51,7 +51,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     // the commands above, and nothing twice. The hosts come last.
     for (package, targets) in [
         ("xtask", &[][..]),
-        ("tether-componentize", &[]),
+        ("tether-cli", &[]),
         ("tether-ledger", &[]),
         ("tether-gc", &[]),
         // What the core door does, natively.

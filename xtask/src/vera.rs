@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::link::COLLECTOR;
+use crate::cli::COLLECTOR;
 use crate::process::{progress, run, run_visibly};
 use crate::workspace::Workspace;
 use crate::{build, npm};

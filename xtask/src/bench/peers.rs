@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::catalog::Peer;
 use crate::build::{WASM_TARGET, ensure_wasm_target};
+use crate::cli::tether;
 use crate::debian::{CTools, ensure_c_toolchain};
 use crate::npm;
 use crate::process::{cargo, output, progress, run};
@@ -317,16 +318,15 @@ impl<'a> Builder<'a> {
             .join("bench-guest/tether_bench_component.wasm");
         let guest = self.folder.join("component.wasm");
         let composed = self.folder.join("component-composed.wasm");
-        let tool = self.workspace.tool("tether-componentize");
         run(
-            Command::new(&tool).arg("encode").arg(&built).arg(&guest),
+            tether(self.workspace, "encode").arg(&built).arg("-o").arg(&guest),
             "making a component of the guest",
         )?;
         run(
-            Command::new(&tool)
-                .arg("compose")
+            tether(self.workspace, "compose")
                 .arg(&guest)
                 .arg(self.workspace.artifact("tether-gc.wasm"))
+                .arg("-o")
                 .arg(&composed),
             "composing the guest with the collector",
         )?;

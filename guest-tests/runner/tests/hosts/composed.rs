@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use tether_componentize::world::World;
-use tether_componentize::{compose, encode};
+use tether_cli::world::World;
+use tether_cli::{compose, encode};
 use tether_runner::engine::engine;
 use tether_runner::subject::Growth;
 use wasmtime::component::{Component, Linker, TypedFunc};

@@ -2,7 +2,7 @@
 //! composed, a runtime in WAT by hand, and programs in C; each one component.
 
 use serde_json::{Value, json};
-use tether_componentize::inspect::{function, inspect};
+use tether_cli::inspect::{function, inspect};
 use tether_runner::ledger::Settings;
 
 use crate::guests::{Guest, module};

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use tether_componentize::inspect::{function, inspect};
-use tether_componentize::link::{Release, finish, prepare, trim};
-use tether_componentize::module::{Item, Outside};
-use tether_componentize::world::World;
+use tether_cli::inspect::{function, inspect};
+use tether_cli::link::steps::{Release, finish, prepare, trim};
+use tether_cli::module::{Item, Outside};
+use tether_cli::world::World;
 use wasm_encoder::{
     CodeSection, ConstExpr, CustomSection, DataSection, EntityType, ExportKind, ExportSection,
     Function, FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType,

@@ -6,6 +6,9 @@ use anyhow::{Context, Result, bail};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
+/// How the names of custom sections begin in which a module carries its world.
+pub(crate) const WORLD_SECTION: &str = "component-type";
+
 /// Where it is.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {

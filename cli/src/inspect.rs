@@ -1,53 +1,78 @@
-//! What a component asks of its host: the names it imports and exports, and the
-//! memory that a fresh instance takes. And how much code a function of a core
-//! module is.
+//! What a component or a core module asks of its host: the names it imports and exports,
+//! and the memory that a fresh instance takes. How large it is. And how much code a function
+//! of a core module is.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
-use wasmparser::{ExternalKind, Operator, Parser, Payload, TypeRef};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use wasmparser::{Encoding, ExternalKind, Operator, Parser, Payload, TypeRef};
 
 use crate::module::function_names;
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A core module.
+    #[default]
+    Module,
+    /// A component.
+    Component,
+}
 
 /// What there is to say of a component or a core module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// Which of the two it is.
+    pub kind: Kind,
     /// Its file's size.
     pub size_bytes: u64,
+    /// Its size as `gzip -9` compresses it.
+    pub gzip_bytes: u64,
     /// Initial pages of all memories of all core modules in it, together.
     pub memory_pages: u64,
-    /// Names of the outermost component's imports.
+    /// The imports of the outermost component: names. Those of a core module: module and
+    /// name.
     pub imports: Vec<String>,
-    /// Names of the outermost component's exports.
+    /// The names of the outermost exports.
     pub exports: Vec<String>,
-}
-
-impl Summary {
-    /// The summary as `tether-componentize inspect` prints it.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "size_bytes": self.size_bytes,
-            "memory_pages": self.memory_pages,
-            "imports": self.imports,
-            "exports": self.exports,
-        })
-    }
 }
 
 /// Reads a binary through, nested components and modules included.
 pub fn inspect(binary: &[u8]) -> Result<Summary> {
-    let mut summary = Summary { size_bytes: binary.len() as u64, ..Summary::default() };
+    let mut summary = Summary {
+        size_bytes: binary.len() as u64,
+        gzip_bytes: gzip_bytes(binary)?,
+        ..Summary::default()
+    };
     // `parse_all` enters nested modules and components by itself: each begins
     // with a `Version` and finishes with an `End`.
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(binary) {
         match payload.context("not a WebAssembly binary")? {
-            Payload::Version { .. } => depth += 1,
+            Payload::Version { encoding, .. } => {
+                depth += 1;
+                if depth == 1 && encoding == Encoding::Component {
+                    summary.kind = Kind::Component;
+                }
+            }
             Payload::End(_) => depth -= 1,
             Payload::MemorySection(memories) => {
                 for memory in memories {
                     summary.memory_pages += memory?.initial;
+                }
+            }
+            Payload::ImportSection(imports) if depth == 1 => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    summary.imports.push(format!("{} {}", import.module, import.name));
+                }
+            }
+            Payload::ExportSection(exports) if depth == 1 => {
+                for export in exports {
+                    summary.exports.push(export?.name.to_owned());
                 }
             }
             Payload::ComponentImportSection(imports) if depth == 1 => {
@@ -64,6 +89,13 @@ pub fn inspect(binary: &[u8]) -> Result<Summary> {
         }
     }
     Ok(summary)
+}
+
+/// How many bytes `gzip -9` makes of a file, its name left out.
+fn gzip_bytes(binary: &[u8]) -> Result<u64> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(binary)?;
+    Ok(encoder.finish()?.len() as u64)
 }
 
 /// The code of one function.

@@ -1,6 +1,5 @@
-//! A guest and the collector's core module made one: all of it but what
-//! `wasm-merge` and `wasm-opt` do, which `xtask` runs between [`prepare`], [`trim`]
-//! and [`finish`].
+//! The steps of linking that need no tool of Binaryen's: `wasm-merge` runs between
+//! [`prepare`] and [`trim`], and `wasm-opt` between [`trim`] and [`finish`].
 //!
 //! The contract with a guest:
 //!
@@ -30,7 +29,7 @@ use wasmparser::{Export, ExternalKind, FuncType, Import, MemoryType, Parser, Pay
 use wit_component::ComponentEncoder;
 
 use crate::module::{Change, Exported, Imported, Item, Outside, change, entity_type};
-use crate::world::World;
+use crate::world::{WORLD_SECTION, World};
 
 /// Addresses below are the language's: its data, and the stack that its compiler
 /// keeps in memory. The collector's own data begins here.
@@ -58,7 +57,6 @@ const DYNAMIC_SECTION: &str = "dylink.0";
 /// constructors that nothing else calls.
 const WRAPPER_SUFFIX: &str = ".command_export";
 const ENTRY: &str = "_start";
-const WORLD_SECTION: &str = "component-type";
 /// What the supplied functions are called: no guest can have the same names.
 const SUPPLIED_RELEASE: &str = "tether:release";
 const SUPPLIED_STATE: &str = "tether:state";

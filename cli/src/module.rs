@@ -13,7 +13,7 @@ use wasmparser::{
     Validator, WasmFeatures,
 };
 
-/// The features that a module may use: those that `xtask` enables in Binaryen's tools.
+/// The features that a module may use: those that are enabled in Binaryen's tools, see `link`.
 const FEATURES: WasmFeatures =
     WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
 

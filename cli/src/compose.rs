@@ -1,69 +1,10 @@
-//! From core modules to components.
-//!
-//! `wit-component` makes a component of a core module that carries its WIT in a
-//! custom section (as wit-bindgen leaves it there, and as is added here where a world is
-//! named), and `wac-graph` connects two components. Both are used as libraries: building their command-line tools
-//! takes far longer. This crate stands apart from the one that embeds wasmtime,
-//! so that a build of the components does not wait for an engine.
+//! Two components made one: what the first imports, the second supplies.
 
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, ensure};
 use wac_graph::types::{InterfaceId, ItemKind, Package};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId};
-use wasm_encoder::{Module, RawSection};
-use wasmparser::{Parser, Payload, Validator};
-use wit_component::ComponentEncoder;
-
-mod gather;
-pub mod inspect;
-pub mod link;
-pub mod module;
-mod share;
-mod shorten;
-pub mod world;
-
-use world::World;
-
-/// Makes a component of a core module, which names its world itself unless one is given.
-/// No adapters take part. Names and debug sections are left out.
-pub fn encode(core_module: &[u8], world: Option<World<'_>>) -> Result<Vec<u8>> {
-    let mut module = strip(core_module)?;
-    if let Some(world) = world {
-        world.embed(&mut module)?;
-    }
-    let component = ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .context("the module holds no usable component metadata")?
-        .encode()
-        .context("the module does not fit the world it was built for")?;
-    let small = gather::gather(&share::share_types(&shorten::shorten(&component)?)?)?;
-    Validator::new()
-        .validate_all(&small)
-        .context("the component is not valid after it was made smaller")?;
-    Ok(small)
-}
-
-/// A module without its custom sections, but for those with its WIT.
-fn strip(module: &[u8]) -> Result<Vec<u8>> {
-    let mut stripped = Module::new();
-    for payload in Parser::new(0).parse_all(module) {
-        let payload = payload.context("not a WebAssembly binary")?;
-        if let Payload::CustomSection(section) = &payload
-            && !section.name().starts_with("component-type")
-        {
-            continue;
-        }
-        if let Some((id, range)) = payload.as_section() {
-            stripped.section(&RawSection {
-                id,
-                data: &module[range.start as usize..range.end as usize],
-            });
-        }
-    }
-    Ok(stripped.finish())
-}
 
 /// Connects the exports of the component `plug` to the imports of `socket` that
 /// have the same names. The composition imports what neither supplies, and

@@ -1,0 +1,250 @@
+//! A guest and the collector's core module made one module, optimised as one, and made a
+//! component.
+//!
+//! What is checked and rewritten stands in [`steps`]; here Binaryen's tools come in
+//! between.
+
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+
+use crate::binaryen::Binaryen;
+use crate::world::World;
+
+pub mod steps;
+
+use steps::{COLLECTOR, GUEST, Prepared, Release, SUPPLIED, finish, prepare, trim};
+
+/// What to link, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The guest's module, `.wasm` or `.wat`.
+    pub guest: PathBuf,
+    /// The collector's core module.
+    pub collector: PathBuf,
+    /// Where the world's WIT is.
+    pub wit: Option<PathBuf>,
+    /// Which world.
+    pub world: Option<String>,
+    /// Whether the result is a core module, whatever the guest carries.
+    pub is_core: bool,
+    /// The level of `wasm-opt`; none to leave the code as it is.
+    pub level: Option<String>,
+    /// Whether pointers are kept on the guest's own stack.
+    pub spills_pointers: bool,
+    /// Whether functions keep their names.
+    pub keeps_names: bool,
+}
+
+impl Request {
+    /// The defaults.
+    pub fn new(guest: impl Into<PathBuf>, collector: impl Into<PathBuf>) -> Self {
+        Request {
+            guest: guest.into(),
+            collector: collector.into(),
+            wit: None,
+            world: None,
+            is_core: false,
+            level: Some("3".to_owned()),
+            spills_pointers: false,
+            keeps_names: false,
+        }
+    }
+
+    fn world(&self) -> Option<World<'_>> {
+        self.wit.as_deref().map(|wit| World { wit, name: self.world.as_deref() })
+    }
+}
+
+/// What was linked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// The component, or the core module.
+    pub binary: Vec<u8>,
+    /// Which of the two it is.
+    pub is_component: bool,
+    /// The size of the guest as a binary.
+    pub guest_bytes: u64,
+    /// The collector's functions that the guest imports; none where a linker had
+    /// put the collector in.
+    pub functions: Option<Vec<String>>,
+    /// Where released handles go.
+    pub release: Release,
+}
+
+/// Links.
+pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
+    // A world that is missing is said before anything is optimised.
+    request.world().map(World::resolve).transpose()?;
+    let linker = Linker { request, binaryen, folder: Folder::make()? };
+    let guest = linker.guest()?;
+    let collector = read(&request.collector)?;
+    let prepared = prepare(&guest, &collector)
+        .with_context(|| format!("cannot link {}", request.guest.display()))?;
+    let is_component = !request.is_core && (request.wit.is_some() || prepared.has_world);
+
+    let merged = linker.merge(&prepared)?;
+    let trimmed = trim(&merged, &guest, is_component).context("cannot leave out exports")?;
+    // Where the guest is merged here, its pointers are spilled before that.
+    let spills = request.spills_pointers && prepared.collector.is_none();
+    let optimised = linker.optimise(trimmed, &passes(request, spills))?;
+    let binary = if is_component {
+        finish(&optimised, &guest, request.world(), request.keeps_names)
+            .with_context(|| format!("cannot make a component of {}", request.guest.display()))?
+    } else {
+        optimised
+    };
+    Ok(Linked {
+        binary,
+        is_component,
+        guest_bytes: guest.len() as u64,
+        functions: prepared.collector.is_some().then_some(prepared.functions),
+        release: prepared.release,
+    })
+}
+
+struct Linker<'a> {
+    request: &'a Request,
+    binaryen: &'a Binaryen,
+    /// For what Binaryen's tools read and write.
+    folder: Folder,
+}
+
+impl Linker<'_> {
+    /// The guest as a binary.
+    fn guest(&self) -> Result<Vec<u8>> {
+        let guest = &self.request.guest;
+        if guest.extension().is_none_or(|extension| extension != "wat") {
+            return read(guest);
+        }
+        let binary = self.folder.file("assembled.wasm");
+        let mut assemble = self.binaryen.tool("wasm-as")?;
+        assemble.command.arg(guest).arg("-g").arg("-o").arg(&binary);
+        assemble.run(&format!("assembling {}", guest.display()))?;
+        read(&binary)
+    }
+
+    /// The guest, the collector and what neither has, as one module.
+    fn merge(&self, prepared: &Prepared) -> Result<Vec<u8>> {
+        let guest = if self.request.spills_pointers && prepared.collector.is_some() {
+            // The collector's own code has no need of it.
+            self.optimise(prepared.guest.clone(), &passes(self.request, true))?
+        } else {
+            prepared.guest.clone()
+        };
+        let others = [
+            (COLLECTOR, "collector.wasm", &prepared.collector),
+            (SUPPLIED, "supplied.wasm", &prepared.supplied),
+        ];
+        if others.iter().all(|(_, _, module)| module.is_none()) {
+            return Ok(guest);
+        }
+        let mut merge = self.binaryen.tool("wasm-merge")?;
+        merge.command.arg(self.folder.write("guest.wasm", &guest)?).arg(GUEST);
+        for (name, file, module) in others {
+            if let Some(module) = module {
+                merge.command.arg(self.folder.write(file, module)?).arg(name);
+            }
+        }
+        let merged = self.folder.file("merged.wasm");
+        merge.command.arg("-g").arg("-o").arg(&merged);
+        merge.run("merging the guest and the collector with wasm-merge")?;
+        read(&merged)
+    }
+
+    fn optimise(&self, module: Vec<u8>, passes: &[String]) -> Result<Vec<u8>> {
+        if passes.is_empty() {
+            return Ok(module);
+        }
+        let optimised = self.folder.file("optimised.wasm");
+        let mut optimise = self.binaryen.tool("wasm-opt")?;
+        let from = self.folder.write("unoptimised.wasm", &module)?;
+        optimise.command.args(passes).arg(from).arg("-o").arg(&optimised);
+        if self.request.keeps_names {
+            optimise.command.arg("-g");
+        }
+        let spills = passes.iter().any(|pass| pass == "--spill-pointers");
+        optimise.run(if spills {
+            "spilling pointers with wasm-opt, which takes the guest's first global that it does \
+             not export for the C stack's pointer, as wasm-ld makes it,"
+        } else {
+            "optimising with wasm-opt"
+        })?;
+        read(&optimised)
+    }
+}
+
+/// What `wasm-opt` is to do.
+fn passes(request: &Request, spills_pointers: bool) -> Vec<String> {
+    let level = request.level.as_ref().map(|level| format!("-O{level}"));
+    let mut passes: Vec<String> = level.iter().cloned().collect();
+    if spills_pointers {
+        // A value can only be spilled where it has a local of its own: flattening
+        // gives it one. What is spilled stays so when the code is optimised
+        // again, because no pass takes a store from in front of a call.
+        passes.extend(["--flatten".to_owned(), "--spill-pointers".to_owned()]);
+        passes.extend(level);
+    }
+    passes
+}
+
+/// A folder of this run's own, which goes with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = env::temp_dir().join(format!("tether-link-{}-{number}", process::id()));
+            match fs::create_dir(&path) {
+                // A process that was killed has left it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => {
+                    made.with_context(|| format!("cannot make {}", path.display()))?;
+                    return Ok(Folder(path));
+                }
+            }
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, module: &[u8]) -> Result<PathBuf> {
+        let path = self.file(name);
+        fs::write(&path, module).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spilling_comes_between_two_optimisations() {
+        let mut request = Request::new("a.wasm", "c.wasm");
+        assert_eq!(passes(&request, false), ["-O3"]);
+        assert_eq!(passes(&request, true), ["-O3", "--flatten", "--spill-pointers", "-O3"]);
+        request.level = None;
+        assert_eq!(passes(&request, true), ["--flatten", "--spill-pointers"]);
+    }
+}
