@@ -7,8 +7,9 @@ use lexopt::Parser;
 
 use crate::help;
 use crate::process::{cargo, progress, run};
+use crate::tools::{WASM_TARGET, ensure_wasm_target};
 use crate::workspace::Workspace;
-use crate::{build, layers, tidy};
+use crate::{layers, tidy};
 
 const HELP: &str = "\
 Checks the sources.
@@ -51,7 +52,7 @@ pub fn all(workspace: &Workspace) -> Result<()> {
     )?;
     progress("clippy, natively");
     run(&mut clippy(workspace, &["--workspace", "--all-targets"]), "clippy")?;
-    build::ensure_wasm_target(workspace)?;
+    ensure_wasm_target(workspace)?;
     for door in [
         "component",
         "component-push",
@@ -87,7 +88,7 @@ fn clippy(workspace: &Workspace, of: &[&str]) -> Command {
 fn clippy_for_wasm(workspace: &Workspace, of: &[&str]) -> Command {
     let mut command = cargo(workspace);
     command
-        .args(["clippy", "--lib", "--target", build::WASM_TARGET])
+        .args(["clippy", "--lib", "--target", WASM_TARGET])
         .args(of)
         .args(["--", "--deny", "warnings"]);
     command

@@ -12,11 +12,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::build::WASM_TARGET;
 use crate::cli::{self, COLLECTOR, tether_link};
 use crate::debian::{CTools, ensure_c_toolchain};
 use crate::npm;
 use crate::process::{cargo, progress, run};
+use crate::tools::WASM_TARGET;
 use crate::workspace::Workspace;
 
 /// The ledger through the core door.

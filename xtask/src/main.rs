@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
 
+mod artifacts;
 mod bench;
 mod build;
 mod check;
@@ -26,6 +27,8 @@ mod npm;
 mod process;
 mod report;
 mod run;
+mod runner;
+mod sizes;
 mod soak;
 mod source;
 mod test;
@@ -79,7 +82,7 @@ fn dispatch(mut parser: Parser) -> Result<ExitCode> {
         Some(other) => return Err(other.unexpected().into()),
     };
     match command.as_str() {
-        "build" => build::command(parser),
+        "build" => artifacts::command(parser),
         "run" => run::command(parser),
         "test" => test::command(parser),
         "bench" => bench::command(parser),

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 use serde_json::Value;
 
-use crate::process::{cargo, output, progress, run};
+use crate::process::{output, progress};
+use crate::runner::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
 use crate::{build, guests, npm, report};
 
@@ -156,22 +157,6 @@ fn run_ledger(workspace: &Workspace, options: &Options) -> Result<(Value, Option
     let mut report = parse_report(&ran)?;
     report["document"] = shown.into();
     Ok((report, ran.status.code()))
-}
-
-/// Says how long the first build takes, before it begins.
-pub fn announce_first_build(workspace: &Workspace, duration: &str) {
-    if !workspace.tool("tether-runner").exists() {
-        progress(&format!(
-            "the first time builds everything, wasmtime too: {duration} on two cores; after that \
-             only what has changed"
-        ));
-    }
-}
-
-/// Builds the program that runs compositions on wasmtime.
-pub fn build_runner(workspace: &Workspace) -> Result<()> {
-    progress("building the host with wasmtime");
-    run(cargo(workspace).args(["build", "--package", "tether-runner"]), "building tether-runner")
 }
 
 /// Why a document cannot be read, found out before anything is built for it.

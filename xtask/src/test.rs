@@ -7,9 +7,9 @@ use lexopt::Parser;
 
 use crate::help;
 use crate::process::{cargo, progress, run_visibly};
-use crate::run::{announce_first_build, build_runner};
+use crate::runner::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
-use crate::{bench, build, check, miri, mutations, npm, vera};
+use crate::{artifacts, bench, check, miri, mutations, npm, vera};
 
 const HELP: &str = "\
 Checks the sources, builds what is missing, and runs every test.
@@ -42,7 +42,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     let workspace = Workspace::find();
     announce_first_build(&workspace, "about 25 minutes");
     check::all(&workspace)?;
-    build::build_and_check(&workspace)?;
+    artifacts::build_and_check(&workspace)?;
     build_runner(&workspace)?;
     npm::install_jco(&workspace)?;
     let document = npm::fetch_atlas(&workspace)?;

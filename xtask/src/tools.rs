@@ -1,5 +1,5 @@
-//! Tools that are not part of a stable toolchain: nightly's components, and programs from
-//! crates.io. Each is fetched where it is missing.
+//! What a stable toolchain has not by itself: the Wasm target, nightly's components, and
+//! programs from crates.io. Each is fetched where it is missing.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,6 +8,34 @@ use anyhow::{Context, Result};
 
 use crate::process::{output, progress, run};
 use crate::workspace::Workspace;
+
+/// What everything on Wasm is built for.
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// Has rustup fetch the Wasm target where it is not there.
+pub fn ensure_wasm_target(workspace: &Workspace) -> Result<()> {
+    let listed = output(
+        Command::new("rustup")
+            .args(["target", "list", "--installed"])
+            .current_dir(workspace.root()),
+        "asking rustup for its targets",
+    )
+    .context(NO_RUSTUP)?;
+    let installed = String::from_utf8_lossy(&listed.stdout);
+    if installed.lines().any(|line| line.trim() == WASM_TARGET) {
+        return Ok(());
+    }
+    progress(&format!("adding the target {WASM_TARGET} with rustup"));
+    run(
+        Command::new("rustup").args(["target", "add", WASM_TARGET]).current_dir(workspace.root()),
+        "adding the Wasm target",
+    )
+    .context(NO_TARGET)
+}
+
+const NO_RUSTUP: &str = "rustup is needed for the Wasm target; install it, or put it on the PATH";
+const NO_TARGET: &str = "rustup cannot fetch wasm32-unknown-unknown; check the network, then run \
+     `rustup target add wasm32-unknown-unknown` yourself (Debian's rustc-web carries it too)";
 
 /// The target of this machine, as nightly names it.
 pub fn host_target(workspace: &Workspace) -> Result<String> {

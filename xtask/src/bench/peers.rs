@@ -11,11 +11,11 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::catalog::Peer;
-use crate::build::{WASM_TARGET, ensure_wasm_target};
 use crate::cli::tether;
 use crate::debian::{CTools, ensure_c_toolchain};
 use crate::npm;
 use crate::process::{cargo, output, progress, run};
+use crate::tools::{WASM_TARGET, ensure_wasm_target};
 use crate::workspace::Workspace;
 
 const SOURCES: &str = "guest-tests/bench";
