@@ -19,8 +19,9 @@ Usage: cargo xtask check
   - rustfmt agrees with every file;
   - clippy has no warning, natively and for Wasm with each of the collector's doors;
   - the collector's modules import only from lower layers;
-  - every module starts with `//!`; nothing is left to do later; `unsafe` stands
-    only in linear memory and in the doors to the outside.
+  - every file starts with `//!`, and nothing is marked as left to do.
+What clippy and rustc are to warn of stands in Cargo.toml: undone work, public items
+without documentation, and `unsafe` outside the modules that declare it.
 
 Options:
   -h, --help    print this

@@ -22,7 +22,6 @@ mod help;
 mod layers;
 mod miri;
 mod mutants;
-mod mutations;
 mod npm;
 mod process;
 mod report;

@@ -20,8 +20,10 @@ seconds: the model's test runs a tenth of its programs. The list of those that s
 in target/mutants/mutants.out/missed.txt; docs/reliability.md says why some do.
 
 Options:
-      --list    only list the mutants
-  -h, --help    print this
+      --re REGEX  only mutants whose name, as --list prints it, matches: a function's
+                  name restricts them to that function
+      --list      only list the mutants
+  -h, --help      print this
 ";
 
 const CARGO_MUTANTS: (&str, &str) = ("cargo-mutants", "27.1.0");
@@ -30,9 +32,11 @@ const CARGO_MUTANTS: (&str, &str) = ("cargo-mutants", "27.1.0");
 pub fn command(mut parser: Parser) -> Result<ExitCode> {
     let mut files = Vec::new();
     let mut lists = false;
+    let mut pattern = None;
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("list") => lists = true,
+            Arg::Long("re") => pattern = Some(parser.value()?),
             Arg::Long("help") | Arg::Short('h') => {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
@@ -53,6 +57,9 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
     mutants.current_dir(workspace.root());
     for file in files {
         mutants.arg("--file").arg(format!("src/{file}"));
+    }
+    if let Some(pattern) = pattern {
+        mutants.arg("--re").arg(pattern);
     }
     if lists {
         mutants.arg("--list");

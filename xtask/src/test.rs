@@ -9,7 +9,7 @@ use crate::help;
 use crate::process::{cargo, progress, run_visibly};
 use crate::runner::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
-use crate::{artifacts, bench, check, miri, mutations, npm, vera};
+use crate::{artifacts, bench, check, miri, npm, vera};
 
 const HELP: &str = "\
 Checks the sources, builds what is missing, and runs every test.
@@ -20,13 +20,12 @@ In this order:
   1. cargo xtask check
   2. the components, the guest, their compositions and the hosts are built, jco
      and the default document fetched from npm
-  3. mutation checks: with one step of the collector taken out, its test must fail
-  4. the tests of `tether`, the build tool, the ledger and the collector, natively, and random
+  3. the tests of `tether`, the build tool, the ledger and the collector, natively, and random
      programs against the model
-  5. the tests on the hosts, wasmtime and both versions of jco
-  6. cargo xtask miri: the collector's native tests under Miri
-  7. cargo xtask vera --test: Vera programs, on their own collector and on this one
-  8. cargo xtask bench --quick: every peer runs, and all checksums agree
+  4. the tests on the hosts, wasmtime and both versions of jco
+  5. cargo xtask miri: the collector's native tests under Miri
+  6. cargo xtask vera --test: Vera programs, on their own collector and on this one
+  7. cargo xtask bench --quick: every peer runs, and all checksums agree
 
 The first time takes about 40 minutes on two cores, later ones some fifteen.
 
@@ -46,7 +45,6 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     build_runner(&workspace)?;
     npm::install_jco(&workspace)?;
     let document = npm::fetch_atlas(&workspace)?;
-    mutations::check(&workspace)?;
     // One package at a time, so that each is built with the same features as by
     // the commands above, and nothing twice. The hosts come last.
     for (package, targets) in [

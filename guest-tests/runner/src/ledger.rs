@@ -12,6 +12,7 @@ use crate::decimals::{Decimals, Faults};
 use crate::engine::{compile, engine};
 use crate::wasi::{self, HasWasi, Wasi};
 
+#[expect(missing_docs, reason = "generated; the texts in wit/ are there")]
 mod bindings {
     wasmtime::component::bindgen!({
         path: ["../../wit", "../ledger/wit"],

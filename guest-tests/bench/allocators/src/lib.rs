@@ -6,6 +6,7 @@
 #![no_std]
 
 #[cfg(all(target_arch = "wasm32", any(feature = "dlmalloc", feature = "talc")))]
+#[expect(unsafe_code, reason = "raw memory is what an allocator gives")]
 mod wasm {
     use core::alloc::{GlobalAlloc, Layout};
 
@@ -46,6 +47,7 @@ mod wasm {
 }
 
 #[cfg(all(target_arch = "wasm32", feature = "dlmalloc"))]
+#[expect(unsafe_code, reason = "an allocator is a static that changes")]
 mod single_threaded {
     //! dlmalloc as a global allocator, as Rust's standard library has it on Wasm.
     use core::alloc::{GlobalAlloc, Layout};

@@ -22,6 +22,7 @@ mod handles;
 mod trees;
 
 #[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "generated: the export")]
 mod component {
     use crate::{handles, trees};
 
