@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold, in one command. CI runs it.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -49,6 +50,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     // the commands above, and nothing twice. The hosts come last.
     for (package, targets) in [
         ("xtask", &[][..]),
+        ("tether-bench-driver", &[]),
         ("tether-cli", &[]),
         ("tether-ledger", &[]),
         ("tether-gc", &[]),
@@ -69,5 +71,5 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     miri::all(&workspace)?;
     vera::test(&workspace)?;
     progress("running the benchmark at small sizes");
-    bench::command(Parser::from_args(["--quick", "--no-build"]))
+    bench::command(["--quick", "--no-build"].map(OsString::from).into_iter())
 }

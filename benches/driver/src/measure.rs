@@ -5,13 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use xtask::npm;
+use xtask::process::{cargo, output, progress, run};
+use xtask::workspace::Workspace;
 
-use super::catalog::{Cell, Engine, Kind, Peer};
-use crate::npm;
-use crate::process::{cargo, output, progress, run};
-use crate::workspace::Workspace;
+use crate::cells::{Cell, Engine, Kind, Peer};
 
-const NODE_DRIVER: &str = "guest-tests/bench/node/bench.mjs";
+const NODE_DRIVER: &str = "benches/node/bench.mjs";
 
 /// When a run of a cliff is given up.
 const TIME_OUT_SECONDS: u32 = 60;

@@ -9,16 +9,16 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use xtask::cli::tether;
+use xtask::debian::{CTools, ensure_c_toolchain};
+use xtask::npm;
+use xtask::process::{cargo, output, progress, run};
+use xtask::tools::{WASM_TARGET, ensure_wasm_target};
+use xtask::workspace::Workspace;
 
-use super::catalog::Peer;
-use crate::cli::tether;
-use crate::debian::{CTools, ensure_c_toolchain};
-use crate::npm;
-use crate::process::{cargo, output, progress, run};
-use crate::tools::{WASM_TARGET, ensure_wasm_target};
-use crate::workspace::Workspace;
+use crate::cells::Peer;
 
-const SOURCES: &str = "guest-tests/bench";
+const SOURCES: &str = "benches";
 
 /// What every C compilation has. The features are those of rustc's Wasm target.
 const C_FLAGS: [&str; 7] = [

@@ -5,12 +5,14 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use xtask::workspace::Workspace;
 
-use super::catalog::{Kind, Peer, workloads};
-use super::results::Results;
-use super::targets::Judged;
-use super::{plot, report};
-use crate::workspace::Workspace;
+use crate::catalog::workloads;
+use crate::cells::{Kind, Peer};
+use crate::markdown::table;
+use crate::results::Results;
+use crate::targets::Judged;
+use crate::{plot, report};
 
 const FOLDER: &str = "docs/benchmarks";
 
@@ -46,7 +48,7 @@ fn markdown(results: &Results, judged: &[Judged], date: &str, machine: &str) -> 
          Written by `cargo xtask bench` on {date}, on {machine}.\n\
          Times are medians in seconds. Every figure of every run is in [results.csv](results.csv).\n\
          How each peer is built and what each workload roots stands in\n\
-         [guest-tests/bench](../../guest-tests/bench/README.md).\n\n\
+         [benches](../../benches/README.md).\n\n\
          ## Targets\n\n\
          {met} of {} met. A ratio is Tether's median over the peer's, of the same run and engine;\n\
          *by cpu* is the same of CPU times, which on a busy machine say more.\n\n\
@@ -61,8 +63,8 @@ fn markdown(results: &Results, judged: &[Judged], date: &str, machine: &str) -> 
          engine's own collector runs outside of them.\n\n{}",
         judged.len(),
         report::target_table(judged),
-        report::table(&["peer", "what it is"], 2, &peers),
-        report::table(&["workload", "what it does"], 2, &titles),
+        table(&["peer", "what it is"], 2, &peers),
+        table(&["workload", "what it does"], 2, &titles),
         report::workload_tables(results),
     )
 }

@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 
-import { instantiate } from "../../jco/jco.mjs";
+import { instantiate } from "../../guest-tests/jco/jco.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,8 +1,8 @@
 //! What Tether promises against its peers, as a table, and whether it is so.
 
-use super::catalog::{Engine, Kind, Peer};
-use super::measure::Measurement;
-use super::results::Results;
+use crate::cells::{Engine, Kind, Peer};
+use crate::measure::Measurement;
+use crate::results::Results;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +30,6 @@ pub enum Measure {
     UnreleasedPeak,
     /// The share of the handles that were released.
     Released,
-    /// The size of an artifact of `cargo xtask build`.
-    Bytes {
-        /// Its name.
-        artifact: &'static str,
-    },
 }
 
 /// One promise.
@@ -80,12 +75,11 @@ const fn through_component(
 
 use Engine::{V8, Wasmtime, WasmtimeInlined};
 use Measure::{
-    Bytes, NanosecondsEach, NanosecondsMarked, PagesOver, Released, TimeOver, TimeOverCore,
-    UnreleasedPeak,
+    NanosecondsEach, NanosecondsMarked, PagesOver, Released, TimeOver, TimeOverCore, UnreleasedPeak,
 };
 
 /// Every target.
-pub const TARGETS: [Target; 46] = [
+pub const TARGETS: [Target; 43] = [
     target("w1", Wasmtime, TimeOver(Peer::Boehm), 0.60),
     target("w1", V8, TimeOver(Peer::Boehm), 0.60),
     target("w1", V8, TimeOver(Peer::WasmGc), 1.0),
@@ -129,24 +123,7 @@ pub const TARGETS: [Target; 46] = [
     through_component("w8-w6", Peer::TetherComponent, TimeOver(Peer::Crossings), 1.3),
     through_component("w8-w6", Peer::TetherBatched, TimeOver(Peer::Crossings), 1.3),
     through_component("w8-w6", Peer::TetherBatched, Released, 1.0),
-    size("tether_gc.core.wasm", 16 * 1024),
-    size("tether_gc.core-lean.wasm", 8 * 1024),
-    size("tether-gc.wasm", 24 * 1024),
 ];
-
-const fn size(artifact: &'static str, limit_bytes: u32) -> Target {
-    let limit = limit_bytes as f64;
-    Target {
-        workload: "size",
-        engine: Wasmtime,
-        ours: Peer::Tether,
-        measure: Bytes { artifact },
-        limit,
-    }
-}
-
-/// The size of an artifact in bytes, by its name; none where there is none.
-type Sizes<'a> = &'a dyn Fn(&str) -> Option<u64>;
 
 /// Which of a measurement's clocks counts.
 type Seconds = fn(&Measurement) -> f64;
@@ -166,11 +143,10 @@ impl Target {
             NanosecondsMarked { .. } => "ns a live object, the worst shape and size".to_owned(),
             UnreleasedPeak => "most unreleased handles".to_owned(),
             Released => "share of handles released".to_owned(),
-            Bytes { artifact } => format!("bytes of {artifact}"),
         }
     }
 
-    fn figure(&self, results: &Results, seconds_of: Seconds, size_of: Sizes) -> Option<f64> {
+    fn figure(&self, results: &Results, seconds_of: Seconds) -> Option<f64> {
         let ours = |id: &str| results.get(id, self.ours, self.engine);
         match self.measure {
             TimeOver(peer) => {
@@ -209,12 +185,6 @@ impl Target {
                 let right = measured.released.checked_sub(measured.wrong_releases)?;
                 Some(right as f64 / measured.acquired as f64)
             }
-            // Of no interest where Tether was not measured.
-            Bytes { artifact } => results
-                .iter()
-                .any(|(cell, _)| cell.peer == Peer::Tether)
-                .then(|| size_of(artifact))?
-                .map(|bytes| bytes as f64),
         }
     }
 
@@ -226,15 +196,15 @@ impl Target {
     }
 }
 
-/// Every target of which both sides were measured. `size_of` gives an artifact's size.
-pub fn judge(results: &Results, size_of: Sizes) -> Vec<Judged> {
+/// Every target of which both sides were measured.
+pub fn judge(results: &Results) -> Vec<Judged> {
     TARGETS
         .iter()
         .filter_map(|target| {
-            let figure = target.figure(results, wall_seconds, size_of)?;
+            let figure = target.figure(results, wall_seconds)?;
             let by_cpu = match target.measure {
                 TimeOver(_) | TimeOverCore { .. } => {
-                    target.figure(results, Measurement::median_cpu_seconds, size_of)
+                    target.figure(results, Measurement::median_cpu_seconds)
                 }
                 _ => None,
             };
@@ -245,8 +215,9 @@ pub fn judge(results: &Results, size_of: Sizes) -> Vec<Judged> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::{Cell, cells, matches};
     use super::*;
+    use crate::catalog::{cells, matches};
+    use crate::cells::Cell;
 
     fn cell(name: &str) -> Cell {
         cells(false).into_iter().find(|cell| matches(name, cell)).unwrap()
@@ -270,7 +241,7 @@ mod tests {
             ("w1/tether/wasmtime", took(1.0, 130)),
             ("w1/boehm/wasmtime", took(2.0, 100)),
         ]);
-        let judged = judge(&results, &|_| None);
+        let judged = judge(&results);
         let figures: Vec<_> =
             judged.iter().map(|one| (one.target.measure, one.figure, one.met)).collect();
         assert_eq!(
@@ -281,13 +252,13 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_judged() {
-        assert_eq!(judge(&results(&[("w1/tether/wasmtime", took(1.0, 1))]), &|_| None), []);
+        assert_eq!(judge(&results(&[("w1/tether/wasmtime", took(1.0, 1))])), []);
     }
 
     #[test]
     fn a_lost_handle_is_a_missed_target() {
         let lost = Measurement { acquired: 10, released: 9, ..took(1.0, 1) };
-        let judged = judge(&results(&[("w6/tether/wasmtime", lost)]), &|_| None);
+        let judged = judge(&results(&[("w6/tether/wasmtime", lost)]));
         let released = judged.iter().find(|one| one.target.measure == Released).unwrap();
         assert!(!released.met);
     }
@@ -295,21 +266,10 @@ mod tests {
     #[test]
     fn the_worst_pause_counts() {
         let pause = |ns| Measurement { results: vec![ns], ..Measurement::default() };
-        let judged = judge(
-            &results(&[
-                ("w7-list-10k/tether/wasmtime", pause(90_000)),
-                ("w7-tree-100k/tether/wasmtime", pause(500_000)),
-            ]),
-            &|_| None,
-        );
+        let judged = judge(&results(&[
+            ("w7-list-10k/tether/wasmtime", pause(90_000)),
+            ("w7-tree-100k/tether/wasmtime", pause(500_000)),
+        ]));
         assert_eq!((judged[0].figure, judged[0].met), (9.0, false));
-    }
-
-    #[test]
-    fn sizes_are_judged_with_what_was_measured() {
-        let measured = results(&[("w1/tether/wasmtime", took(1.0, 1))]);
-        let judged = judge(&measured, &|name| (name == "tether_gc.core.wasm").then_some(20_000));
-        let figures: Vec<_> = judged.iter().map(|one| (one.figure, one.met)).collect();
-        assert_eq!(figures, [(20_000.0, false)]);
     }
 }

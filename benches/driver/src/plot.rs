@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::catalog::{Engine, Kind, Peer};
-use super::results::Results;
+use crate::cells::{Engine, Kind, Peer};
+use crate::results::Results;
 
 const BAR_HEIGHT: f64 = 15.0;
 const PANEL_WIDTH: f64 = 430.0;
@@ -153,9 +153,9 @@ fn line_in(body: &mut String, colour: &str, x: f64, y: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::{cells, matches};
-    use super::super::measure::Measurement;
     use super::*;
+    use crate::catalog::{cells, matches};
+    use crate::measure::Measurement;
 
     fn add(results: &mut Results, name: &str, seconds: f64) {
         let cell = cells(false).into_iter().find(|cell| matches(name, cell)).unwrap();

@@ -2,7 +2,7 @@
  * work without what makes it steep.
  *
  * A level is an export with `_level` behind its name, or the cliff's own export in a memory
- * without a limit; xtask/src/bench/cliffs.rs pairs them. An export does its work `n` times or
+ * without a limit; driver/src/cliffs.rs pairs them. An export does its work `n` times or
  * with `n` objects. It keeps nanoseconds or bytes, which it measured, for `statistic(2)`, and
  * returns how many operations the nanoseconds are of. It traps if an object is damaged, if a
  * handle is lost, or if `tether_verify` finds a violation.

@@ -10,7 +10,7 @@ extern crate alloc;
 #[cfg(target_arch = "wasm32")]
 mod bindings {
     wit_bindgen::generate!({
-        path: ["../../../wit", "wit"],
+        path: ["../../wit", "wit"],
         world: "tether:bench/bench",
         generate_all,
     });

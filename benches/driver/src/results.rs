@@ -1,7 +1,7 @@
 //! What was measured, by cell, and whether peers agree on what they computed.
 
-use super::catalog::{Cell, Engine, Kind, Peer};
-use super::measure::Measurement;
+use crate::cells::{Cell, Engine, Kind, Peer};
+use crate::measure::Measurement;
 
 /// Every cell that was run, in the order of its first run.
 #[derive(Debug, Default)]
@@ -68,8 +68,8 @@ impl Results {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::{cells, matches};
     use super::*;
+    use crate::catalog::{cells, matches};
 
     fn add(results: &mut Results, name: &str, computed: &[i64]) {
         let cell = cells(false).into_iter().find(|cell| matches(name, cell)).unwrap();

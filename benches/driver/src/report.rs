@@ -5,47 +5,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::catalog::{Cell, Engine, Kind, Peer};
-use super::cliffs;
-use super::measure::Measurement;
-use super::results::Results;
-use super::targets::{Judged, Measure};
-
-/// A table in Markdown, its columns padded to one width each. All but the first
-/// `left` columns are figures, and stand to the right.
-pub fn table(header: &[&str], left: usize, rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .chain([header[column].chars().count(), 3])
-            .max()
-            .unwrap_or(3)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |cells: &[&str]| {
-        let mut line = String::from("|");
-        for (column, (cell, &width)) in cells.iter().zip(&widths).enumerate() {
-            let _ = match column < left {
-                true => write!(line, " {cell:<width$} |"),
-                false => write!(line, " {cell:>width$} |"),
-            };
-        }
-        line
-    };
-    let mut text = line(header) + "\n|";
-    for (column, &width) in widths.iter().enumerate() {
-        let dashes = "-".repeat(width);
-        let _ = match column < left {
-            true => write!(text, " {dashes} |"),
-            false => write!(text, " {dashes}:|"),
-        };
-    }
-    for row in rows {
-        let cells: Vec<&str> = row.iter().map(String::as_str).collect();
-        text = text + "\n" + &line(&cells);
-    }
-    text + "\n"
-}
+use crate::cells::{Cell, Engine, Kind, Peer};
+use crate::cliff_tables;
+use crate::markdown::{figure, table};
+use crate::measure::Measurement;
+use crate::results::Results;
+use crate::targets::{Judged, Measure};
 
 /// A table for each workload of time, with each peer's ratio: how often it takes
 /// Tether's time.
@@ -68,7 +33,7 @@ pub fn workload_tables(results: &Results) -> String {
         text += &without_empty_columns(&HEADER, &rows);
         text.push('\n');
     }
-    text + &pause_table(results) + &cliffs::tables(results)
+    text + &pause_table(results) + &cliff_tables::tables(results)
 }
 
 /// A table without the columns in which no row has anything.
@@ -187,15 +152,6 @@ pub fn target_table(judged: &[Judged]) -> String {
     table(&header, 4, &rows)
 }
 
-/// A number with two digits behind the point, or none if it is whole and large.
-pub fn figure(figure: f64) -> String {
-    if figure.fract() == 0.0 && figure.abs() >= 10.0 {
-        format!("{figure:.0}")
-    } else {
-        format!("{figure:.2}")
-    }
-}
-
 fn verdict(one: &Judged) -> &'static str {
     if one.met { "met" } else { "missed" }
 }
@@ -291,8 +247,8 @@ fn door(peer: Peer) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::{cells, matches};
     use super::*;
+    use crate::catalog::{cells, matches};
 
     fn some_results() -> Results {
         let mut results = Results::default();
@@ -308,16 +264,6 @@ mod tests {
             results.add(cell, measured);
         }
         results
-    }
-
-    #[test]
-    fn a_tables_columns_stand_under_each_other() {
-        let rows =
-            [vec!["a".to_owned(), "1.5".to_owned()], vec!["bcde".to_owned(), "10".to_owned()]];
-        assert_eq!(
-            table(&["name", "s"], 1, &rows),
-            "| name |   s |\n| ---- | ---:|\n| a    | 1.5 |\n| bcde |  10 |\n"
-        );
     }
 
     #[test]
