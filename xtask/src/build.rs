@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use crate::cli::{self, tether};
 use crate::npm;
 use crate::process::{cargo, progress, run};
+use crate::stamp::make_if_changed;
 use crate::tools::{WASM_TARGET, ensure_wasm_target};
 use crate::workspace::Workspace;
 
@@ -267,32 +268,26 @@ fn encode(workspace: &Workspace, core: &Core, module: &Path, component: &Path) -
 /// Has `wasm-opt` make a core module smaller, unless it did so with the same
 /// module before. Where it cannot be had, the module stays as it is.
 fn optimise(workspace: &Workspace, core: &Core, built: &Path, module: &Path) -> Result<()> {
-    let before = core_path(workspace, &format!("{}.before-wasm-opt", core.name));
-    if module.is_file() && same_content(built, &before) {
-        return Ok(());
+    let name = core.name;
+    let wasm_opt = npm::fetch_wasm_opt(workspace);
+    if let Err(error) = &wasm_opt {
+        eprintln!("note: wasm-opt cannot be had ({error:#}); {name}.wasm is larger without it");
     }
-    // Taken away first: an interrupted run must not look like a finished one.
-    let _ = fs::remove_file(&before);
-    let wasm_opt = match npm::fetch_wasm_opt(workspace) {
-        Ok(path) => path,
-        Err(error) => {
-            eprintln!(
-                "note: wasm-opt cannot be had ({error:#}); {}.wasm is larger without it",
-                core.name
-            );
+    make_if_changed(module, &[built], &(WASM_OPT_OPTIONS, wasm_opt.is_ok()), || {
+        let Ok(wasm_opt) = &wasm_opt else {
             return copy(built, module);
-        }
-    };
-    progress(&format!("optimising {}.wasm for size", core.name));
-    run(
-        Command::new("node").arg(wasm_opt).args(WASM_OPT_OPTIONS).arg(built).arg("-o").arg(module),
-        &format!("optimising {} with wasm-opt", core.name),
-    )?;
-    copy(built, &before)
-}
-
-fn same_content(left: &Path, right: &Path) -> bool {
-    matches!((fs::read(left), fs::read(right)), (Ok(left), Ok(right)) if left == right)
+        };
+        progress(&format!("optimising {name}.wasm for size"));
+        run(
+            Command::new("node")
+                .arg(wasm_opt)
+                .args(WASM_OPT_OPTIONS)
+                .arg(built)
+                .arg("-o")
+                .arg(module),
+            &format!("optimising {name} with wasm-opt"),
+        )
+    })
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

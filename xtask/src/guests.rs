@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +15,7 @@ use crate::cli::{self, COLLECTOR, tether_link};
 use crate::debian::{CTools, ensure_c_toolchain};
 use crate::npm;
 use crate::process::{cargo, progress, run};
+use crate::stamp::make_if_changed;
 use crate::tools::WASM_TARGET;
 use crate::workspace::Workspace;
 
@@ -147,50 +147,24 @@ fn link(
     options: &[&str],
 ) -> Result<()> {
     let output = workspace.artifact(artifact);
-    let wit = wit.map(|folder| workspace.root().join(folder));
+    let collector = workspace.artifact(COLLECTOR);
+    let mut files = vec![guest.to_path_buf(), collector];
     let mut words: Vec<OsString> = vec![guest.into(), "-o".into(), output.clone().into()];
-    if let Some(wit) = &wit {
+    if let Some(wit) = wit.map(|folder| workspace.root().join(folder)) {
+        for entry in fs::read_dir(&wit).with_context(|| format!("cannot read {}", wit.display()))? {
+            files.push(entry?.path());
+        }
         words.extend(["--wit".into(), wit.into()]);
     }
     words.extend(options.iter().map(OsString::from));
-
-    let folder = workspace.artifacts().join("link");
-    let stamp = folder.join(artifact.replace('/', "-")).with_extension("inputs");
-    let inputs = inputs(workspace, guest, wit.as_deref(), &words)?;
-    if output.is_file() && fs::read_to_string(&stamp).is_ok_and(|known| known == inputs) {
-        return Ok(());
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    // Taken away first: an interrupted run must not look like a finished one.
-    let _ = fs::remove_file(&stamp);
-    let doing = format!("linking {}", workspace.display(&output));
-    progress(&doing);
-    cli::run_quietly(tether_link(workspace)?.args(words), &doing)?;
-    fs::write(&stamp, inputs).with_context(|| format!("cannot write {}", stamp.display()))
-}
-
-/// A short text that differs where what goes into a link does.
-fn inputs(
-    workspace: &Workspace,
-    guest: &Path,
-    wit: Option<&Path>,
-    words: &[OsString],
-) -> Result<String> {
-    let mut files = vec![guest.to_path_buf(), workspace.artifact(COLLECTOR)];
-    if let Some(wit) = wit {
-        for entry in fs::read_dir(wit).with_context(|| format!("cannot read {}", wit.display()))? {
-            files.push(entry?.path());
-        }
-    }
     files.sort();
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        content.hash(&mut hasher);
-    }
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     // The command is large; when it was built says enough.
     let tool = fs::metadata(workspace.tool("tether"))?;
-    (tool.len(), tool.modified()?).hash(&mut hasher);
-    words.hash(&mut hasher);
-    Ok(format!("{:016x}\n", hasher.finish()))
+    let tool = (tool.len(), tool.modified()?);
+    make_if_changed(&output, &files, &(&words, tool), || {
+        let doing = format!("linking {}", workspace.display(&output));
+        progress(&doing);
+        cli::run_quietly(tether_link(workspace)?.args(&words), &doing)
+    })
 }

@@ -31,6 +31,7 @@ mod runner;
 mod sizes;
 mod soak;
 mod source;
+mod stamp;
 mod test;
 mod tidy;
 pub mod tools;

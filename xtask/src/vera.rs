@@ -15,6 +15,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::cli::COLLECTOR;
 use crate::process::{progress, run, run_visibly};
+use crate::stamp::make_if_changed;
 use crate::workspace::Workspace;
 use crate::{build, npm};
 
@@ -166,11 +167,13 @@ impl Environment {
     fn install(&self, workspace: &Workspace) -> Result<()> {
         let package = workspace.root().join(PACKAGE);
         let requirements = package.join("requirements.txt");
-        let wanted = stamp(&[&requirements, &package.join("pyproject.toml")], &package)?;
-        let stamp = self.folder.join(".tether-installed");
-        if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-            return Ok(());
-        }
+        let manifest = package.join("pyproject.toml");
+        make_if_changed(&self.folder, &[&requirements, &manifest], &package, || {
+            self.install_anew(&package, &requirements)
+        })
+    }
+
+    fn install_anew(&self, package: &Path, requirements: &Path) -> Result<()> {
         let python = find_python()?;
         progress("setting up Vera in a virtual environment (155 MB, from PyPI): about a minute");
         if self.folder.exists() {
@@ -186,12 +189,11 @@ impl Environment {
             command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
             command
         };
-        run(pip().arg("--requirement").arg(&requirements), "installing Vera with pip")?;
+        run(pip().arg("--requirement").arg(requirements), "installing Vera with pip")?;
         run(
-            pip().args(["--no-deps", "--no-build-isolation", "--editable"]).arg(&package),
+            pip().args(["--no-deps", "--no-build-isolation", "--editable"]).arg(package),
             "installing tether_vera with pip",
-        )?;
-        fs::write(&stamp, wanted).context("cannot note that Vera is installed")
+        )
     }
 
     /// Makes the collector's text, unless what it is made from is as it was.
@@ -200,43 +202,26 @@ impl Environment {
         let sources = workspace.root().join(PACKAGE).join("tether_vera");
         let mut files = vec![core.clone()];
         files.extend(TEXT_SOURCES.map(|name| sources.join(name)));
-        let wanted = stamp(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &sources)?;
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
         let text = self.folder.join("share/tether/runtime.wat");
-        let stamp = self.folder.join("share/tether/.made-from");
-        if text.is_file() && fs::read(&stamp).is_ok_and(|made_from| made_from == wanted) {
-            return Ok(());
-        }
-        let disassembled = workspace.artifact("vera/core.wat");
-        run(
-            Command::new("node")
-                .arg(npm::fetch_binaryen(workspace, "wasm-dis")?)
-                // With all features it names the table of an indirect call.
-                .arg("--all-features")
-                .arg(&core)
-                .arg("-o")
-                .arg(&disassembled),
-            "writing the core module as text with wasm-dis",
-        )?;
-        run(
-            self.package().arg("prepare").arg(&disassembled).arg("--output").arg(&text),
-            "preparing the collector's text",
-        )?;
-        fs::write(&stamp, wanted).context("cannot note what the collector's text was made from")
+        make_if_changed(&text, &files, &"", || {
+            let disassembled = workspace.artifact("vera/core.wat");
+            run(
+                Command::new("node")
+                    .arg(npm::fetch_binaryen(workspace, "wasm-dis")?)
+                    // With all features it names the table of an indirect call.
+                    .arg("--all-features")
+                    .arg(&core)
+                    .arg("-o")
+                    .arg(&disassembled),
+                "writing the core module as text with wasm-dis",
+            )?;
+            run(
+                self.package().arg("prepare").arg(&disassembled).arg("--output").arg(&text),
+                "preparing the collector's text",
+            )
+        })
     }
-}
-
-/// All that files hold, and where they are: what is made from them is good as long as
-/// this stays the same.
-fn stamp(files: &[&Path], place: &Path) -> Result<Vec<u8>> {
-    let mut stamp = place.display().to_string().into_bytes();
-    for file in files {
-        let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        stamp.push(b'\n');
-        stamp.extend(content.len().to_string().into_bytes());
-        stamp.push(b'\n');
-        stamp.extend(content);
-    }
-    Ok(stamp)
 }
 
 /// A Python that Vera can use.
@@ -373,18 +358,5 @@ mod tests {
         ] {
             assert!(parsed(words).is_err(), "{words:?}");
         }
-    }
-
-    #[test]
-    fn a_stamp_changes_with_what_files_hold_and_where_they_are() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (manifest, this) = (here.join("Cargo.toml"), here.join("src/vera.rs"));
-        let of = |files: &[&Path], place| stamp(files, place).unwrap();
-        let one = of(&[&manifest], here);
-        assert_eq!(one, of(&[&manifest], here));
-        assert_ne!(one, of(&[&this], here));
-        assert_ne!(one, of(&[&manifest, &this], here));
-        assert_ne!(one, of(&[&manifest], Path::new("/")));
-        assert!(stamp(&[&here.join("none")], here).is_err());
     }
 }
