@@ -36,7 +36,8 @@ Environment:
   TETHER_ARTIFACTS  the folder with tether_gc.core.wasm, the collector, for `link`;
                     otherwise it is beside the command or in ../tether from there
   TETHER_BINARYEN   the folder with Binaryen's wasm-merge and wasm-opt, for `link`;
-                    otherwise they are on the PATH
+                    otherwise they are on the PATH, or where `cargo xtask build`
+                    has put them
 ";
 
 /// Runs the command that the command line names.

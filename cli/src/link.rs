@@ -1,8 +1,8 @@
 //! A guest and the collector's core module made one module, optimised as one, and made a
 //! component.
 //!
-//! What is checked and rewritten stands in [`steps`]; here Binaryen's tools come in
-//! between.
+//! [`contract`] says what a guest must keep to, and [`steps`] rewrites modules; here
+//! Binaryen's tools come in between.
 
 use std::env;
 use std::fs;
@@ -16,9 +16,11 @@ use anyhow::{Context, Result};
 use crate::binaryen::Binaryen;
 use crate::world::World;
 
+pub mod contract;
 pub mod steps;
 
-use steps::{COLLECTOR, GUEST, Prepared, Release, SUPPLIED, finish, prepare, trim};
+use contract::COLLECTOR;
+use steps::{GUEST, Prepared, Release, SUPPLIED, finish, prepare, trim};
 
 /// What to link, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -128,12 +128,12 @@ impl<'a> Builder<'a> {
     }
 
     fn tether_headers_and_library(&self) -> (String, String) {
-        let headers = format!("-I{}", self.workspace.root().join("src/door").display());
+        let headers = format!("-I{}", self.workspace.artifacts().display());
         (headers, self.workspace.artifact("libtether_gc.a").display().to_string())
     }
 
     fn tether_header(&self) -> PathBuf {
-        self.workspace.root().join("src/door/tether_gc.h")
+        self.workspace.artifact("tether_gc.h")
     }
 
     fn boehm(&self) -> Result<PathBuf> {

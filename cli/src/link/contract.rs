@@ -1,0 +1,253 @@
+//! The contract with a guest, and the checks that it is kept:
+//!
+//! 1. It imports its memory, as `tether_gc` `memory` or, as linkers write it, `env`
+//!    `memory`. Addresses below [`LANGUAGE_BOUND_BYTES`] are its own.
+//! 2. From `tether_gc` it imports functions, and the constant global
+//!    `tether_state`; a language without imported globals takes the address from a
+//!    function of that name.
+//! 3. It may export `tether_release`. Otherwise one is supplied that takes
+//!    nothing, and released handles wait to be drained.
+//! 4. A module that imports nothing from `tether_gc` was linked with the static
+//!    library: it has its collector, and only the default of 3 is supplied.
+//! 5. In `env`, where clang and wasm-ld put what is not said to come from elsewhere,
+//!    the memory and the names that begin with `tether_` are the collector's. All
+//!    other imports are between the guest and its host, and stay as they are.
+//!
+//! Whatever a guest does against it is an error that names what and where.
+
+use anyhow::{Result, bail, ensure};
+use wasmparser::FuncType;
+
+use crate::module::{Exported, Imported, Item, Outside};
+
+/// Addresses below are the language's: its data, and the stack that its compiler
+/// keeps in memory. The collector's own data begins here.
+pub const LANGUAGE_BOUND_BYTES: u64 = 1 << 20;
+/// The collector's name, as guests import it.
+pub const COLLECTOR: &str = "tether_gc";
+/// The module that the collector imports from.
+pub(super) const HOST: &str = "tether:host";
+/// The module that linkers import from.
+pub(super) const LINKERS: &str = "env";
+pub(super) const MEMORY: &str = "memory";
+pub(super) const RELEASE: &str = "tether_release";
+pub(super) const STATE: &str = "tether_state";
+const OWN_PREFIX: &str = "tether_";
+const HEAP_BASE: &str = "__heap_base";
+/// The memory of an object file.
+const OBJECT_MEMORY: &str = "__linear_memory";
+/// The section that wasm-ld writes for dynamic linkers.
+const DYNAMIC_SECTION: &str = "dylink.0";
+/// The end of the name of a function that wasm-ld puts around an export, to run
+/// constructors that nothing else calls.
+const WRAPPER_SUFFIX: &str = ".command_export";
+const ENTRY: &str = "_start";
+const PAGE_BYTES: u64 = 64 * 1024;
+
+/// Checks that a guest keeps the contract with a collector's core module. Whether a linker
+/// has put a collector into the guest is the result.
+pub(super) fn check(outside: &Outside, core: &Outside) -> Result<bool> {
+    check_linking(outside)?;
+    check_names(outside, core)?;
+    if outside.imports_from(COLLECTOR).next().is_none() {
+        check_has_collector(outside, core)?;
+        return Ok(true);
+    }
+    check_memory(outside)?;
+    check_imports(outside, core)?;
+    check_exports(outside)?;
+    check_addresses(outside)?;
+    Ok(false)
+}
+
+/// Whether it is `tether_state` as a function.
+pub(super) fn is_state_function(import: &Imported) -> bool {
+    import.module == COLLECTOR && import.name == STATE && import.item == state_function()
+}
+
+fn state_function() -> Item {
+    Item::Function(FuncType::new([], [wasmparser::ValType::I32]))
+}
+
+fn is_guest_memory(import: &Imported) -> bool {
+    matches!(import.item, Item::Memory(_))
+        && import.name == MEMORY
+        && [COLLECTOR, LINKERS].contains(&import.module.as_str())
+}
+
+/// Whether it is `tether_release`: the collector's import, or what wasm-ld makes of
+/// a symbol of the library that nothing defines.
+pub(super) fn is_release(import: &Imported) -> bool {
+    [HOST, LINKERS].contains(&import.module.as_str())
+        && import.name == RELEASE
+        && import.item == Item::Function(release_type())
+}
+
+/// Checks what wasm-ld was told to make.
+fn check_linking(outside: &Outside) -> Result<()> {
+    ensure!(
+        outside.imports_from(LINKERS).all(|import| import.name != OBJECT_MEMORY),
+        "the guest is an object file: link it with wasm-ld first"
+    );
+    ensure!(
+        !outside.customs.iter().any(|name| name == DYNAMIC_SECTION),
+        "the guest is for a dynamic linker: link it without -shared and -pie"
+    );
+    let names = outside.function_names.iter();
+    let mut wrapped = names.filter_map(|name| name.strip_suffix(WRAPPER_SUFFIX));
+    // A program's entry runs once.
+    if let Some(export) = wrapped.find(|name| *name != ENTRY) {
+        bail!(
+            "each call of `{export}` would run the guest's static constructors again, because \
+             nothing else calls them: export a function `_initialize` that calls \
+             `__wasm_call_ctors`"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses names of the collector's that are to come from `env`.
+fn check_names(outside: &Outside, core: &Outside) -> Result<()> {
+    let is_own = |import: &&Imported| import.name.starts_with(OWN_PREFIX) && !is_release(import);
+    let Some(Imported { name, .. }) = outside.imports_from(LINKERS).find(is_own) else {
+        return Ok(());
+    };
+    ensure!(
+        core.export(name).is_some(),
+        "the guest imports `{LINKERS}` `{name}`; the collector has no `{name}`, and names with \
+         `{OWN_PREFIX}` are its own: if it is misspelt, docs/core-abi.md has the collector's names, \
+         and if it is not the collector's, give it another name"
+    );
+    bail!(
+        "the guest imports `{LINKERS}` `{name}`, which the collector has: link the guest with \
+         libtether_gc.a, or import it from `{COLLECTOR}` (in C, import_module(\"{COLLECTOR}\"); in \
+         Rust, wasm_import_module)"
+    )
+}
+
+/// Checks that a linker has put the collector into the guest. The functions' names tell.
+fn check_has_collector(outside: &Outside, core: &Outside) -> Result<()> {
+    let is_collectors = |name: &String| name.starts_with(OWN_PREFIX) && core.export(name).is_some();
+    ensure!(
+        !outside.function_names.is_empty(),
+        "the guest imports nothing from `{COLLECTOR}`, and has no names of functions that tell \
+         whether libtether_gc.a is in it: link it without -s"
+    );
+    ensure!(
+        outside.function_names.iter().any(is_collectors),
+        "the guest has no collector: it imports nothing from `{COLLECTOR}`, and has no function of \
+         libtether_gc.a. Import what it uses from `{COLLECTOR}`, or link it with libtether_gc.a, \
+         of which wasm-ld takes what is called: call tether_start"
+    );
+    Ok(())
+}
+
+fn check_memory(outside: &Outside) -> Result<()> {
+    ensure!(
+        outside.own_memories.is_empty(),
+        "the guest has a memory of its own, where the collector cannot put objects: import \
+         `{COLLECTOR}` `{MEMORY}`, or link with --import-memory"
+    );
+    for import in &outside.imports {
+        ensure!(
+            is_guest_memory(import) || !matches!(import.item, Item::Memory(_)),
+            "the guest imports the memory `{}` `{}`; the collector's is `{COLLECTOR}` `{MEMORY}`",
+            import.module,
+            import.name
+        );
+    }
+    Ok(())
+}
+
+fn check_imports(outside: &Outside, core: &Outside) -> Result<()> {
+    for import in outside.imports_from(COLLECTOR) {
+        let name = &import.name;
+        if is_guest_memory(import) || is_state_function(import) {
+            continue;
+        }
+        let Some(export) = core.export(name) else {
+            bail!("the guest imports `{COLLECTOR}` `{name}`, which the collector does not have");
+        };
+        match (&import.item, &export.item) {
+            (Item::Function(wanted), Item::Function(given)) => ensure!(
+                wanted == given,
+                "the guest imports `{COLLECTOR}` `{name}` as {}; it is {}",
+                signature(wanted),
+                signature(given)
+            ),
+            (wanted, given) => ensure!(
+                wanted == given,
+                "the guest imports `{COLLECTOR}` `{name}` as another kind of thing than it is"
+            ),
+        }
+    }
+    Ok(())
+}
+
+fn check_exports(outside: &Outside) -> Result<()> {
+    for export in &outside.exports {
+        let Exported { name, item, .. } = export;
+        if name == RELEASE {
+            ensure!(
+                *item == Item::Function(release_type()),
+                "the guest's `{RELEASE}` must be {}: handles, their number, and how many it took",
+                signature(&release_type())
+            );
+        } else if name.starts_with(OWN_PREFIX) {
+            bail!("the guest exports `{name}`: names with `{OWN_PREFIX}` are the collector's");
+        } else if name == MEMORY && !matches!(item, Item::Memory(_)) {
+            bail!("the guest exports `{MEMORY}`, which is no memory: the name is taken");
+        }
+    }
+    Ok(())
+}
+
+fn release_type() -> FuncType {
+    use wasmparser::ValType::I32;
+    FuncType::new([I32, I32], [I32])
+}
+
+fn signature(ty: &FuncType) -> String {
+    let list = |types: &[wasmparser::ValType]| {
+        let names: Vec<String> = types.iter().map(ToString::to_string).collect();
+        format!("({})", names.join(", "))
+    };
+    format!("{} -> {}", list(ty.params()), list(ty.results()))
+}
+
+/// All that the guest keeps at fixed addresses must end below the bound.
+fn check_addresses(outside: &Outside) -> Result<()> {
+    const ADVICE: &str = "addresses from 1048576 (1 MiB) on are the collector's";
+    for (index, data) in outside.data.iter().enumerate() {
+        let Some(begin) = data.begin else {
+            bail!("the guest's data segment {index} has no fixed address; link without -pie");
+        };
+        let end = begin + data.size_bytes;
+        ensure!(
+            end <= LANGUAGE_BOUND_BYTES,
+            "the guest's data segment {index} reaches from {begin} ({begin:#x}) to {end} \
+             ({end:#x}); {ADVICE}"
+        );
+    }
+    // Memory that begins as zeros stands in no segment. Linkers tell where it ends.
+    if let Some(Exported { constant: Some(end), .. }) = outside.export(HEAP_BASE) {
+        ensure!(
+            u64::from(*end) <= LANGUAGE_BOUND_BYTES,
+            "the guest's static data and stack end at {end} ({end:#x}); {ADVICE}: link with a \
+             smaller -z stack-size"
+        );
+        return Ok(());
+    }
+    for import in outside.imports_from(LINKERS) {
+        if let Item::Memory(memory) = import.item {
+            let end = memory.initial * PAGE_BYTES;
+            ensure!(
+                end <= LANGUAGE_BOUND_BYTES,
+                "the guest's static data and stack need {} pages, up to {end} ({end:#x}); \
+                 {ADVICE}: link with a smaller -z stack-size",
+                memory.initial
+            );
+        }
+    }
+    Ok(())
+}
