@@ -1,48 +1,50 @@
-//! What a language can choose: limits, capacities and when to collect.
+//! The options of a heap: limits, capacities, and when to collect.
 
 use crate::error::{Error, OptionName};
 use crate::units::BLOCK_BYTES;
 
-/// When the heap collects instead of growing: how large it may become after a
-/// collection that left `live` bytes. Except where the sizing is fixed, it never
-/// collects for space below a floor: sixteen times what a collection looks at, and at
-/// least [`Sizing::LEAST_FLOOR_BYTES`], at most [`Sizing::MOST_FLOOR_BYTES`]. So little
-/// that lives is soon collected, in a heap that stays in the cache.
+/// How large the heap may become before it collects for space: by how much it may exceed `live`,
+/// the bytes that the last collection left.
+///
+/// Every sizing but `Fixed` also has a floor. A heap that is not larger than the floor is not
+/// collected for space. The floor is sixteen times what a collection looks at, but at least
+/// [`Sizing::LEAST_FLOOR_BYTES`] and at most [`Sizing::MOST_FLOOR_BYTES`]: collecting little costs
+/// little, and a small heap stays in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizing {
-    /// `1.4 · live` more, but at most `4.7 · √(live · 1 MiB)`: the less, in
-    /// proportion, the more is live, because then it is memory that is dear.
+    /// `1.4 · live` more, but at most `4.7 · √(live · 1 MiB)` more. The more is live, the dearer is
+    /// memory, so a large heap grows by a smaller part.
     Balanced,
-    /// So many bytes more, whatever is live.
+    /// A fixed number of bytes more, whatever is live.
     Fixed {
-        /// Bytes between collections.
+        /// Bytes that are allocated between two collections.
         budget_bytes: u32,
     },
     /// `live · percent / 100` more.
     Factor {
-        /// Percent of what is live.
+        /// Percent of the live bytes.
         percent: u32,
     },
     /// `percent / 100 · √(live · 1 MiB)` more ([optimal-limits]).
     SquareRoot {
-        /// The constant before the root, in percent.
+        /// The factor before the square root, in percent.
         percent: u32,
     },
 }
 
 impl Sizing {
-    /// The floor is never lower than this.
+    /// The lowest floor.
     pub const LEAST_FLOOR_BYTES: u64 = 512 << 10;
-    /// The floor is never higher than this.
+    /// The highest floor.
     pub const MOST_FLOOR_BYTES: u64 = 4 << 20;
-    /// The floor is so many times what a collection looks at.
+    /// The floor, in multiples of what a collection looks at.
     const FLOOR_FACTOR: u64 = 16;
 
-    /// How much larger than its live bytes a heap may be. `root_bytes` is what a collection
-    /// looks at besides.
+    /// Returns by how many bytes a heap may exceed its live bytes. `root_bytes` is what a
+    /// collection looks at besides objects.
     pub fn budget_bytes(self, live_bytes: u32, root_bytes: u64) -> u64 {
         let live = u64::from(live_bytes);
-        // In practice no bound: the other one counts.
+        // A percentage so high that the other bound is always the lower one.
         const UNBOUNDED: u32 = u32::MAX;
         let (percent, root_percent) = match self {
             Sizing::Fixed { budget_bytes } => return u64::from(budget_bytes),
@@ -60,8 +62,8 @@ impl Sizing {
     }
 }
 
-/// The square root, rounded down, bit by bit: it runs once for a block or a large object
-/// that memory is asked for, and the library's is ten times larger.
+/// Returns the square root, rounded down. It works bit by bit, because the library's code is ten
+/// times larger and this runs only once for a block or a large object that is taken.
 fn square_root(value: u32) -> u32 {
     let mut root = 0;
     for bit in (0..16).rev() {
@@ -73,75 +75,82 @@ fn square_root(value: u32) -> u32 {
     root
 }
 
-/// What a collection does besides, to bring a missing root to light: for hunting it in a
-/// compiler. docs/guide/missing-roots.md shows how.
-#[cfg(feature = "stress")]
+/// What a collection does besides, so that a missing root shows at once: for hunting one in a
+/// compiler, by [`Heap::set_stress`](crate::Heap::set_stress). docs/guide/missing-roots.md shows
+/// how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StressModes {
     /// Overwrite dead objects with [`StressModes::POISON`].
     pub poison: bool,
-    /// Give no dead object's address to another before the next collection but one.
-    /// Takes that much more memory.
+    /// Leave dead objects where they are until the next collection begins, so that no new object
+    /// has the address of one. Takes as much more memory.
     pub quarantine: bool,
-    /// Verify the heap: [`Heap::violation`](crate::Heap::violation) has what was found
-    /// first.
+    /// Verify the heap after each collection. [`Heap::violation`](crate::Heap::violation) returns
+    /// the first violation that was found.
     pub verify: bool,
 }
 
-#[cfg(feature = "stress")]
 impl StressModes {
-    /// None of them.
+    /// No stress mode.
     pub const NONE: StressModes = StressModes { poison: false, quarantine: false, verify: false };
-    /// The word that dead objects are filled with. It is odd, and so never a reference.
+    /// The word that dead objects are filled with. It is odd, so no operation accepts it as a
+    /// reference. Marking ignores the lowest three bits of a word, which may be a tag. So if memory
+    /// reaches as far as 3.5 GiB, and an object starts at 0xdeadbee8, a root or a reference slot
+    /// with this word keeps that object alive.
     pub const POISON: u32 = 0xdead_beef;
 }
 
-/// Options for a heap, fixed when it is made.
+/// Options for a heap, fixed when the heap starts; only `least_freed_percent` and `stress` can be
+/// changed later ([`Heap::set_least_freed`](crate::Heap::set_least_freed),
+/// [`Heap::set_stress`](crate::Heap::set_stress)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The most memory for everything that the collector keeps, in bytes, rounded down to whole
-    /// pages of 64 KiB. It bounds pages taken and those that lie free between them, and so what
-    /// memory grows by. With the default capacities a heap takes 4 pages at once, and a block as
-    /// soon as it has an object.
+    /// The most memory that the collector may have, in bytes, rounded down to whole pages of 64
+    /// KiB. It bounds the pages that are taken together with the free pages between them, and so
+    /// the growth of memory. With the default capacities a heap takes 4 pages when it starts, and a
+    /// block with its first object.
     pub heap_limit_bytes: u64,
-    /// Slots of the shadow stack, scopes included.
+    /// Slots of the shadow stack, for roots and scopes together.
     pub root_capacity: u32,
-    /// Entries of the wrap table at the start.
+    /// Entries that the wrap table has room for at the start.
     pub wrap_capacity: u32,
-    /// Entries to which the wrap table may grow.
+    /// The most entries that the wrap table may grow to.
     pub wrap_limit: u32,
-    /// How many handles may be registered between collections, at the least. By default
-    /// one less than the table's entries: a host whose next handle starts the collection
-    /// then has as many as the table.
+    /// How many handles may be registered between two collections, at the least. The default is one
+    /// less than the table's entries: if a host's next handle starts the collection, the host then
+    /// has as many handles as the table.
     pub handle_floor: u32,
-    /// How many external bytes may be registered between collections, at the least.
+    /// How much weight may be registered between two collections, at the least, in bytes of the
+    /// host's memory.
     pub weight_floor_bytes: u32,
-    /// When to collect.
+    /// When to collect for space.
     pub sizing: Sizing,
-    /// When memory is refused, a collection makes room. If less than this part of the heap, in
-    /// percent, is allocated before memory is refused again, it was *futile*; and after
-    /// [`Options::MOST_FUTILE`] in a row, requests are refused without another: one, before the
-    /// next collection two, then four, up to [`Options::REFUSALS`]; until so much was allocated
-    /// after all, until there are fewer roots (slots that are not null, pins, ranges), or until
-    /// [`collect`](crate::Heap::collect).
-    /// A program that makes room in another way, as by dropping references in objects or in root
-    /// ranges, calls `collect` itself. 0: collect for each such request, however little
-    /// that frees. (HotSpot's limit of overhead is alike.)
+    /// After memory is refused, a collection makes room. The collection was *futile* if less than
+    /// this part of the heap, in percent, is allocated before memory is refused again. The number
+    /// of futile collections in a row is limited. After the first one, [`Options::MOST_FUTILE`]
+    /// more are made, one at each refusal. Then requests fail without a collection: one request
+    /// before the next collection, two before the one after it, then four, and so on up to
+    /// [`Options::REFUSALS`].
+    ///
+    /// The limit ends when enough is allocated after all, or at a call of
+    /// [`collect`](crate::Heap::collect). A request still starts a collection if there are fewer
+    /// roots than at any refusal since the first futile collection. Roots are here the slots that
+    /// are not null, pins and ranges. A program that makes room in another way, for example by
+    /// clearing references in objects or in root ranges, calls `collect` itself.
+    ///
+    /// With 0 there is no limit: every such request starts a collection, however little it frees.
+    /// (HotSpot has a similar limit of overhead.)
     pub least_freed_percent: u32,
-    /// Whether a conservatively traced word that points inside an object keeps
-    /// it alive.
-    #[cfg(feature = "interior-pointers")]
+    /// Whether a word of a conservatively traced object keeps an object alive if the word points
+    /// behind that object's first granule.
     pub interior_pointers: bool,
     /// Collect at every so many allocations and registrations; 0 for never.
     pub stress: u32,
-    /// What each collection does besides.
-    #[cfg(feature = "stress")]
-    pub stress_modes: StressModes,
 }
 
 impl Options {
-    /// The default: 16,384 roots, a wrap table of 4,096 that does not grow, and
-    /// as much memory as there is.
+    /// The default options: 16,384 roots, a wrap table of 4,096 entries that does not grow, and no
+    /// limit of memory.
     pub const DEFAULT: Options = Options {
         heap_limit_bytes: u64::MAX,
         root_capacity: 16_384,
@@ -151,23 +160,20 @@ impl Options {
         weight_floor_bytes: 64 << 20,
         sizing: Sizing::Balanced,
         least_freed_percent: 2,
-        #[cfg(feature = "interior-pointers")]
         interior_pointers: false,
         stress: 0,
-        #[cfg(feature = "stress")]
-        stress_modes: StressModes::NONE,
     };
 
-    /// How many collections in a row may be futile (`least_freed_percent`).
+    /// How many further collections, one at each refusal, a futile collection may start
+    /// ([`Options::least_freed_percent`]).
     pub const MOST_FUTILE: u32 = 8;
-    /// The most requests that are refused without a collection, before there is one again.
+    /// The most requests that fail without a collection before the next collection.
     pub const REFUSALS: u32 = 64;
 
-    /// The most slots or entries that an option can ask for, so that sizes in
-    /// bytes stay in range.
+    /// The most slots or entries that an option can ask for. It keeps sizes in bytes in range.
     pub const MOST_ENTRIES: u32 = 1 << 26;
 
-    /// Whether every option is in its range.
+    /// Checks that every option is in its range. Errors: `InvalidOption`.
     pub fn check(&self) -> Result<(), Error> {
         let refused = |option| Err(Error::InvalidOption { option });
         let entries = 1..=Self::MOST_ENTRIES;

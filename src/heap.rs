@@ -10,45 +10,41 @@
 
 mod access;
 mod allocation;
-mod build;
-mod inspect;
-mod quick;
+mod program;
 mod rooting;
-#[cfg(feature = "stress")]
+mod statistics;
 mod stress;
-#[cfg(feature = "core")]
-mod window;
+pub mod window;
 mod wrapping;
 
-#[cfg(all(test, feature = "core"))]
-mod core_tests;
 #[cfg(test)]
 mod hole_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;
 
-pub use access::{Store, WordBuffer};
-pub use build::BuildError;
-pub use inspect::Statistics;
-#[cfg(feature = "core")]
-pub use window::Window;
+pub use access::Store;
+pub use program::BuildError;
+pub use statistics::Statistics;
 
 use crate::blocks::Blocks;
 use crate::config::Options;
 use crate::error::Error;
 use crate::large::LargeObjects;
 use crate::layout::{LayoutId, Layouts, Shape, Words};
-use crate::mark::{MarkStack, Marker, Near, Untraced};
+use crate::mark::{MarkStack, Marker, Marking, Untraced};
 use crate::memory::Memory;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::memory::model::ModelMemory;
 use crate::memory::supply::Supply;
 use crate::metadata::{COLOUR_A, START};
 use crate::observer::{Cause, Collection, Observer, Silent};
 use crate::pins::Pins;
-#[cfg(feature = "interior-pointers")]
 use crate::ranges::Ranges;
 use crate::roots::Roots;
 use crate::table::RECORD_BYTES;
-use crate::units::{BLOCK_BYTES, WORD_BYTES};
+use crate::units::{BLOCK_BYTES, Reference, WORD_BYTES};
 use crate::wrap_table::{Handle, Registration, WrapTable};
 
 /// A garbage-collected heap over a memory.
@@ -71,7 +67,6 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     large: LargeObjects,
     roots: Roots,
     pins: Pins,
-    #[cfg(feature = "interior-pointers")]
     ranges: Ranges,
     wrap_table: WrapTable,
     mark_stack: MarkStack,
@@ -96,8 +91,7 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     fewest_roots: u32,
     /// Operations until the next collection, where `stress` is set.
     stress_left: u32,
-    #[cfg(feature = "stress")]
-    stressed: stress::Stressed,
+    stressed: stress::Stressed<M, O>,
 }
 
 /// What an operation holds and no root names yet. A collection that the operation starts
@@ -109,7 +103,6 @@ enum InFlight<'a> {
     /// Objects that are about to be wrappers.
     Wrappers(&'a [Registration]),
     /// A root range that is about to be added: the addresses of its first word and of its end.
-    #[cfg(feature = "interior-pointers")]
     Range(u32, u32),
 }
 
@@ -136,17 +129,26 @@ impl<M: Memory> Heap<M> {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+impl<O: Observer> Heap<ModelMemory, O> {
+    /// The memory, for a native mutator that writes to root ranges and to the
+    /// [window](crate::window) by itself, and for tests that have memory refused.
+    pub fn memory_mut(&mut self) -> &mut ModelMemory {
+        &mut self.supply.memory
+    }
+}
+
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// A heap whose collections are watched.
     pub fn with_observer(memory: M, options: Options, observer: O) -> Result<Self, Error> {
         let mut heap = Heap::unstarted(memory, observer);
-        heap.start(options, Roots::new(options.root_capacity))?;
+        heap.start(options)?;
         Ok(heap)
     }
 
-    /// A heap that has nothing yet: [`start`](Self::start) comes next. A door's static is
-    /// made by this, so that its heap is never moved.
-    pub(crate) const fn unstarted(memory: M, observer: O) -> Self {
+    /// Makes a heap that has no memory yet, for a static: [`start`](Self::start) comes before
+    /// any other operation.
+    pub const fn unstarted(memory: M, observer: O) -> Self {
         Heap {
             supply: Supply::new(memory),
             observer,
@@ -156,7 +158,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             large: LargeObjects::new(),
             roots: Roots::new(0),
             pins: Pins::new(),
-            #[cfg(feature = "interior-pointers")]
             ranges: Ranges::new(),
             wrap_table: WrapTable::new(0, 0),
             mark_stack: MarkStack::new(),
@@ -172,13 +173,23 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             refusals: 0,
             fewest_roots: 0,
             stress_left: 0,
-            #[cfg(feature = "stress")]
-            stressed: stress::Stressed::NONE,
+            stressed: stress::Stressed::new(),
         }
     }
 
-    /// Takes the options and the first memory. After an error it can be called again.
-    pub(crate) fn start(&mut self, options: Options, roots: Roots) -> Result<(), Error> {
+    /// Gives an unstarted heap its options and its first memory. After an error it can be
+    /// called again. Errors: `InvalidOption`, `OutOfMemory`.
+    pub fn start(&mut self, options: Options) -> Result<(), Error> {
+        self.start_with(options, Roots::new(options.root_capacity))
+    }
+
+    /// As [`start`](Self::start), with the shadow stack at `stack_base`, in memory of the
+    /// program's own: `root_capacity + 1` words, which the heap never gives back.
+    pub fn start_on_stack(&mut self, options: Options, stack_base: u32) -> Result<(), Error> {
+        self.start_with(options, Roots::in_place(options.root_capacity, stack_base))
+    }
+
+    fn start_with(&mut self, options: Options, roots: Roots) -> Result<(), Error> {
         options.check()?;
         self.supply.set_limit(options.heap_limit_bytes);
         self.roots = roots;
@@ -224,7 +235,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn collect(&mut self) -> Result<(), Error> {
         self.check_open()?;
         self.futile = 0;
-        self.collect_keeping(Cause::Asked, NOTHING);
+        self.collect_now(Cause::Asked, NOTHING);
         Ok(())
     }
 
@@ -250,15 +261,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Gives everything back but what released handles wait in.
-    #[inline(never)]
     fn release_memory(&mut self) {
         self.roots.release(&mut self.supply);
         self.pins.release(&mut self.supply);
-        #[cfg(feature = "interior-pointers")]
         self.ranges.release(&mut self.supply);
         self.blocks.release(&mut self.supply);
         self.large.release(&mut self.supply);
-        #[cfg(feature = "stress")]
         self.stressed.release(&mut self.supply);
         self.layouts.release(&mut self.supply);
         self.mark_stack.release(&mut self.supply);
@@ -270,35 +278,26 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         &self.supply.memory
     }
 
-    /// The memory, for tests that let it refuse to grow.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn memory_mut(&mut self) -> &mut M {
-        &mut self.supply.memory
-    }
-
-    /// Has collections watched by another.
-    #[cfg(feature = "component-wasi")]
-    pub(crate) fn set_observer(&mut self, observer: O) {
-        self.observer = observer;
-    }
-
     /// The observer.
     pub fn observer(&self) -> &O {
         &self.observer
     }
 
-    #[inline]
-    pub(crate) fn check_open(&self) -> Result<(), Error> {
+    /// The observer, to be told something.
+    pub fn observer_mut(&mut self) -> &mut O {
+        &mut self.observer
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
         if self.closed { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// Collects at every so many operations, where the option asks for that.
-    #[inline]
     fn stress(&mut self, in_flight: InFlight<'_>) {
         if self.options.stress > 0 {
             self.stress_left -= 1;
             if self.stress_left == 0 {
-                self.collect_keeping(Cause::Stress, in_flight);
+                self.collect_now(Cause::Stress, in_flight);
             }
         }
     }
@@ -306,10 +305,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     // ---- Collection ----
 
     /// Collects because memory was refused, unless that is likely to be futile.
-    #[inline(never)]
     fn collect_for_space(&mut self, in_flight: InFlight<'_>) {
         if !self.is_futile() {
-            self.collect_keeping(Cause::Space, in_flight);
+            self.collect_now(Cause::Space, in_flight);
         }
     }
 
@@ -343,26 +341,34 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Roots that are not null, pins and ranges.
     fn count_roots(&self) -> u32 {
         let mut roots = self.pins.length();
-        for slot in self.roots.indexes().into_iter().flatten() {
-            roots += u32::from(self.roots.root(&self.supply.memory, slot) != 0);
+        for slots in self.roots.indexes() {
+            for slot in slots {
+                roots += u32::from(self.roots.root(&self.supply.memory, slot) != 0);
+            }
         }
-        #[cfg(feature = "interior-pointers")]
-        let roots = roots + self.ranges.length();
-        roots
+        roots + self.ranges.length()
     }
 
-    #[inline(never)]
-    fn collect_keeping(&mut self, cause: Cause, in_flight: InFlight<'_>) {
+    /// Collects with one object in flight: roots it on the shadow stack, in the slot that is
+    /// kept free for this, collects, and takes it off again.
+    #[cold]
+    fn collect_rooting(&mut self, cause: Cause, object: Reference) {
+        self.roots.push_in_flight(&mut self.supply.memory, object);
+        self.collect_now(cause, NOTHING);
+        self.roots.pop_in_flight();
+    }
+
+    fn collect_now(&mut self, cause: Cause, in_flight: InFlight<'_>) {
         self.observer.begins();
         let released_before = self.wrap_table.released();
         self.mark(in_flight);
         self.release_dead_wrappers();
-        #[cfg(feature = "stress")]
-        self.stress_dead();
+        if let Some(run) = self.stressed.after_mark {
+            run(self);
+        }
         self.large.sweep(&mut self.supply, self.live);
         self.blocks.begin_sweep(&mut self.supply);
         self.pins.shrink(&mut self.supply);
-        #[cfg(feature = "interior-pointers")]
         self.ranges.shrink(&mut self.supply);
         self.note_collection(cause);
         self.observer.ended(Collection {
@@ -372,8 +378,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             wrappers_live: self.wrap_table.length(),
             handles_released: (self.wrap_table.released() - released_before) as u32,
         });
-        #[cfg(feature = "stress")]
-        self.stress_verify();
+        if let Some(run) = self.stressed.at_end {
+            run(self);
+        }
     }
 
     /// Turns the colours around and marks whatever the roots reach. What is not
@@ -383,7 +390,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         // colour is about to mean "live".
         let dead = START & !self.live;
         self.blocks.finish_sweep(&mut self.supply.memory, self.live);
-        #[cfg(feature = "interior-pointers")]
         if self.options.interior_pointers
             || self.ranges.length() > 0
             || matches!(in_flight, InFlight::Range(..))
@@ -397,18 +403,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             large: &self.large,
             layouts: &self.layouts,
             stack: &mut self.mark_stack,
-            near: Near { map: self.blocks.page_map(), unmarked, marked: self.live },
-            #[cfg(feature = "interior-pointers")]
+            marking: Marking { map: self.blocks.page_map(), unmarked, marked: self.live },
             interior_pointers: self.options.interior_pointers,
             untraced: Untraced::NONE,
         };
-        for index in self.roots.indexes().into_iter().flatten() {
-            marker.mark_root(self.roots.root(&marker.supply.memory, index));
+        for slots in self.roots.indexes() {
+            for slot in slots {
+                marker.mark_root(self.roots.root(&marker.supply.memory, slot));
+            }
         }
         for position in 0..self.pins.length() {
             marker.mark_root(self.pins.object(&marker.supply.memory, position));
         }
-        #[cfg(feature = "interior-pointers")]
         for position in 0..self.ranges.length() {
             let (from, to) = self.ranges.range(&marker.supply.memory, position);
             marker.mark_range(from, to);
@@ -418,7 +424,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             InFlight::Wrappers(wrappers) => {
                 wrappers.iter().for_each(|entry| marker.mark_root(entry.wrapper));
             }
-            #[cfg(feature = "interior-pointers")]
             InFlight::Range(from, to) => marker.mark_range(from, to),
         }
         marker.finish();
@@ -441,10 +446,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// What a collection looks at besides objects: roots, and tables, as large as they are.
     fn count_root_bytes(&self) -> u64 {
         let tables = self.wrap_table.size_bytes() + self.pins.size_bytes();
-        let bytes = u64::from(tables + self.roots.used() * WORD_BYTES);
-        #[cfg(feature = "interior-pointers")]
-        let bytes = bytes + self.ranges.scanned_bytes(&self.supply.memory);
-        bytes
+        u64::from(tables + self.roots.used() * WORD_BYTES)
+            + self.ranges.scanned_bytes(&self.supply.memory)
     }
 
     fn note_collection(&mut self, cause: Cause) {

@@ -1,56 +1,57 @@
-//! An index over the records of a table: where the record with a key is.
+//! An index over the records of a table: at which position the record with a key is.
 //!
-//! Open addressing with linear probing [knuth3 §6.4]. A slot has a record's position plus 1, or
-//! 0. The records stay with the table, which says what their keys are; keys may be equal, if the
+//! The index uses open addressing with linear probing [knuth3 §6.4]. A slot has a record's position
+//! plus 1, or 0. The records stay with the table, which knows their keys. Keys may be equal, if the
 //! table can tell the records apart.
 //!
-//! At most half of the slots are used. If memory refuses more of them, up to seven eighths
-//! are: then some ten are looked at for a key, and twice as many for one that is not there.
+//! At most half of the slots are used. If memory refuses more slots, up to seven eighths are used.
+//! A search then looks at some ten slots for a key, and at twice as many for a key that is missing.
 //!
-//! Invariant: the number of slots is 0 or a power of two, and an eighth of them is empty.
+//! Invariant: the number of slots is 0 or a power of two, and at least an eighth of them is empty.
 
 #[cfg(test)]
 mod tests;
 
+use crate::buffer::Buffer;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
-use crate::region::Region;
 use crate::units::WORD_BYTES;
 
+/// The number of slots of the smallest index.
 const LEAST_SLOTS: u32 = 32;
 
 /// The index.
 #[derive(Debug, Default)]
 pub struct Index {
-    slots: Region,
+    slots: Buffer,
 }
 
 impl Index {
-    /// An index that has no memory and no entries.
+    /// Makes an index without memory and entries.
     pub const fn new() -> Self {
-        Index { slots: Region::EMPTY }
+        Index { slots: Buffer::EMPTY }
     }
 
-    /// Bytes that the index takes.
+    /// Returns the bytes that the index takes.
     pub fn size_bytes(&self) -> u32 {
         self.slots.size_bytes
     }
 
-    /// How many entries there may be.
-    pub fn room(&self) -> u32 {
+    /// Returns the most entries that the slots have room for.
+    pub fn capacity(&self) -> u32 {
         self.count() / 8 * 7
     }
 
-    /// Makes slots for so many entries, where memory gives them: a power of two, of which half
-    /// stay empty, or else as many as memory gives. Whether the index is another now, without
-    /// entries.
+    /// Makes slots for `entries` entries: a power of two of them, of which half stay empty, or as
+    /// many as memory gives. Returns true if the slots are new. The index then has no entries, and
+    /// the caller inserts them all again.
     #[must_use]
     pub fn enlarge<M: Memory>(&mut self, supply: &mut Supply<M>, entries: u32) -> bool {
         let mut slots = Self::slots_for(entries);
         while slots > self.count().max(LEAST_SLOTS / 2) {
-            if let Some(region) = Region::take(supply, slots * WORD_BYTES) {
+            if let Some(buffer) = Buffer::take(supply, slots * WORD_BYTES) {
                 self.slots.release(supply);
-                self.slots = region;
+                self.slots = buffer;
                 self.clear(&mut supply.memory);
                 return true;
             }
@@ -59,15 +60,16 @@ impl Index {
         false
     }
 
-    /// Whether so many entries would leave seven eighths of the slots empty, or more.
+    /// Returns true if `entries` entries would leave at least seven eighths of the slots empty.
     pub fn is_mostly_empty(&self, entries: u32) -> bool {
         Self::slots_for(entries) <= self.count() / 4
     }
 
-    /// Removes all entries. Gives slots back if so many entries would leave it mostly empty.
-    pub fn empty<M: Memory>(&mut self, supply: &mut Supply<M>, entries: u32) {
+    /// Removes all entries. Gives slots back if `entries` entries would leave the index mostly
+    /// empty.
+    pub fn clear_and_shrink<M: Memory>(&mut self, supply: &mut Supply<M>, entries: u32) {
         if self.is_mostly_empty(entries) {
-            self.slots.shorten(supply, Self::slots_for(entries) * WORD_BYTES);
+            self.slots.shrink_to(supply, Self::slots_for(entries) * WORD_BYTES);
         }
         self.clear(&mut supply.memory);
     }
@@ -76,17 +78,17 @@ impl Index {
         memory.fill(self.slots.address, self.slots.size_bytes, 0);
     }
 
+    /// Returns the number of slots for so many entries.
     fn slots_for(entries: u32) -> u32 {
         (entries * 2).next_power_of_two().max(LEAST_SLOTS)
     }
 
-    /// The position of the record with this key for which `is_meant` is true.
-    #[inline(always)]
+    /// Finds the position of the record with this key for which `is_record` is true.
     pub fn find<M: Memory>(
         &self,
         memory: &M,
         key: u32,
-        is_meant: impl Fn(u32) -> bool,
+        is_record: impl Fn(u32) -> bool,
     ) -> Option<u32> {
         if self.count() == 0 {
             return None;
@@ -94,15 +96,14 @@ impl Index {
         let mut slot = self.home(key);
         loop {
             let position = self.slot(memory, slot).checked_sub(1)?;
-            if is_meant(position) {
+            if is_record(position) {
                 return Some(position);
             }
             slot = self.next(slot);
         }
     }
 
-    /// Adds a record, for which there is room.
-    #[inline]
+    /// Adds a record. The index has room for it.
     pub fn insert<M: Memory>(&self, memory: &mut M, key: u32, position: u32) {
         let mut slot = self.home(key);
         while self.slot(memory, slot) != 0 {
@@ -111,10 +112,9 @@ impl Index {
         self.set_slot(memory, slot, position + 1);
     }
 
-    /// Removes the record that is at a position and has this key. Closes the gap, so that
-    /// probing never needs tombstones [knuth3 §6.4, algorithm R]; for that, `key_at` gives the
-    /// keys of others.
-    #[inline(always)]
+    /// Removes the record that is at a position and has this key. Closes the gap, so that probing
+    /// needs no tombstones [knuth3 §6.4, algorithm R]. `key_at` returns the keys of the records
+    /// that may move into the gap.
     pub fn remove<M: Memory>(
         &self,
         memory: &mut M,
@@ -144,7 +144,7 @@ impl Index {
         self.set_slot(memory, gap, 0);
     }
 
-    /// How many slots are used.
+    /// Counts the used slots.
     pub fn used<M: Memory>(&self, memory: &M) -> u32 {
         (0..self.count()).filter(|&slot| self.slot(memory, slot) != 0).count() as u32
     }
@@ -154,35 +154,31 @@ impl Index {
         self.slots.release(supply);
     }
 
+    /// Returns the number of slots.
     fn count(&self) -> u32 {
         self.slots.size_bytes / WORD_BYTES
     }
 
-    /// Where probing for a key begins. Keys are addresses, often with one stride from each to
-    /// the next: their bits are mixed, so that no stride brings them together.
-    #[inline]
+    /// Returns the slot where probing for a key begins. Keys are addresses, often with one stride
+    /// from each to the next. Their bits are mixed, so that no stride brings them together.
     fn home(&self, key: u32) -> u32 {
         mix(key) >> (self.count().leading_zeros() + 1)
     }
 
-    #[inline]
     fn next(&self, slot: u32) -> u32 {
         (slot + 1) & (self.count() - 1)
     }
 
-    #[inline]
     fn slot<M: Memory>(&self, memory: &M, slot: u32) -> u32 {
         memory.load_u32(self.slots.address + slot * WORD_BYTES)
     }
 
-    #[inline]
     fn set_slot<M: Memory>(&self, memory: &mut M, slot: u32, value: u32) {
         memory.store_u32(self.slots.address + slot * WORD_BYTES, value);
     }
 }
 
-/// Mixes the bits of a word, so that each depends on all ([lowbias32]).
-#[inline]
+/// Mixes the bits of a word, so that each bit of the result depends on all ([lowbias32]).
 pub fn mix(word: u32) -> u32 {
     let mixed = (word ^ word >> 16).wrapping_mul(0x7feb_352d);
     let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x846c_a68b);

@@ -1,11 +1,12 @@
-//! The large-object space: objects over 8 KiB, each a range of its own.
+//! The large-object space: objects over 8 KiB, each in a range of its own.
 //!
-//! A table holds a record for each: address, size, layout, and flags. An object
-//! is found by its address through the table's index; by an address inside it
-//! only where conservative tracing asks for that, which sorts the table first.
+//! A table has a record for each object: address, size, layout, and flags. An object is found by
+//! its address, through the table's index. Conservative tracing also finds an object by an address
+//! inside it; for that the table is sorted first.
 //!
-//! Invariants: records are live or, until the next collection ends, dead; every
-//! record's range was taken from the supply with its size.
+//! Invariants:
+//! 1. A record's object is live or, until the next collection ends, dead.
+//! 2. Each range was taken from the supply with the size that its record says.
 
 use crate::layout::LayoutId;
 use crate::memory::Memory;
@@ -14,43 +15,42 @@ use crate::metadata::{START, WRAPPER};
 use crate::table::{Record, Table};
 use crate::units::{GRANULE_BYTES, Reference};
 
+/// The word of a record that is the object's size in bytes.
 const SIZE: u32 = 1;
+/// The word of a record that is the object's layout.
 const LAYOUT: u32 = 2;
-/// Colour and wrapper bit, as in a start byte; then, from bit 8 on, the logarithm
-/// of the alignment, and from bit 16 on how far the object is from its range's start.
+/// The word of a record with the flags. The lowest eight bits are the colour and the wrapper bit,
+/// as in a start byte. From bit 8 on stands the logarithm of the alignment, from bit 16 on how many
+/// bytes the object is behind its range's start.
 const FLAGS: u32 = 3;
 
-/// The bit of the flags that is set, during a marking, if the object is marked and could not
-/// be traced yet.
+/// The bit of the flags that says, during a marking, that the object is marked and could not be
+/// traced yet.
 const UNTRACED: u32 = 1 << 5;
 
-/// A large object to be.
+/// A large object that is about to be allocated.
 #[derive(Clone, Copy, Debug)]
 pub struct NewLarge {
-    /// Its size, a multiple of 8.
+    /// The object's size, a multiple of 8.
     pub size_bytes: u32,
-    /// Its layout.
+    /// The object's layout.
     pub layout: LayoutId,
-    /// A power of two, from 8 to 4,096.
+    /// The object's alignment, a power of two from 8 to 4,096.
     pub alignment: u32,
-    /// Whether its content must be zero.
+    /// Whether the object's content must be zero.
     pub zeroed: bool,
-    /// Its colour.
+    /// The object's colour.
     pub colour: u8,
 }
 
-/// What a range has beyond its object, so that an aligned place is in it.
+/// Returns how many bytes a range has beyond its object, so that an aligned object fits.
 fn slack_bytes(alignment: u32) -> u32 {
     alignment - GRANULE_BYTES
 }
 
-/// The range that an object of the table is in: its address and size. A component
-/// has no aligned ones.
+/// Returns the address and the size of the range that a record's object is in.
 fn range_of(record: Record) -> (u32, u32) {
     let [address, size_bytes, _, flags] = record;
-    if cfg!(feature = "component") {
-        return (address, size_bytes);
-    }
     (address - (flags >> 16), size_bytes + slack_bytes(1 << (flags >> 8 & 0xff)))
 }
 
@@ -58,30 +58,32 @@ fn range_of(record: Record) -> (u32, u32) {
 #[derive(Debug)]
 pub struct LargeObjects {
     table: Table,
-    /// Bytes in objects.
+    /// Bytes of all ranges.
     bytes: u64,
-    /// Bytes in objects allocated since the last collection.
-    claimed_bytes: u64,
+    /// Bytes of the ranges that were taken since the last collection.
+    new_bytes: u64,
+    /// Bytes of all ranges that were ever taken.
     allocated_bytes: u64,
-    /// The lowest address of any object and the highest end, to refuse most words at once.
+    /// The lowest address of any object, and the highest end of any. Most words that name no object
+    /// lie outside.
     lowest: u32,
     highest_end: u32,
 }
 
 impl LargeObjects {
-    /// A space without objects.
+    /// Makes a space without objects.
     pub const fn new() -> Self {
         LargeObjects {
             table: Table::new(),
             bytes: 0,
-            claimed_bytes: 0,
+            new_bytes: 0,
             allocated_bytes: 0,
             lowest: u32::MAX,
             highest_end: 0,
         }
     }
 
-    /// Allocates an object in the given colour.
+    /// Allocates an object. None if memory is refused, for the object or for its record.
     pub fn allocate<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -90,12 +92,11 @@ impl LargeObjects {
         let NewLarge { size_bytes, layout, alignment, zeroed, colour } = new;
         let range_bytes = size_bytes + slack_bytes(alignment);
         let range = supply.take_bytes(Purpose::Object, range_bytes)?;
-        // After the object, which the table's growth must not leave without memory.
+        // The object comes first: otherwise the table's growth could take the object's memory.
         if !self.table.reserve_indexed(supply, self.table.length() + 1) {
             supply.give_bytes(Purpose::Object, range, range_bytes);
             return None;
         }
-        // Every range is aligned to a granule.
         let offset =
             if alignment == GRANULE_BYTES { 0 } else { range.wrapping_neg() & (alignment - 1) };
         let address = range + offset;
@@ -108,18 +109,16 @@ impl LargeObjects {
         self.lowest = self.lowest.min(address);
         self.highest_end = self.highest_end.max(address + size_bytes);
         self.bytes += u64::from(range_bytes);
-        self.claimed_bytes += u64::from(range_bytes);
+        self.new_bytes += u64::from(range_bytes);
         self.allocated_bytes += u64::from(range_bytes);
         Some(address)
     }
 
-    #[inline]
     fn may_contain(&self, address: u32) -> bool {
         address >= self.lowest && address < self.highest_end
     }
 
-    /// The object that starts at an address.
-    #[inline]
+    /// Finds the position of the object that starts at an address.
     pub fn find<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
         if !self.may_contain(address) {
             return None;
@@ -127,17 +126,15 @@ impl LargeObjects {
         self.table.find(memory, address)
     }
 
-    /// Readies the space for [`find_inside`](Self::find_inside).
-    #[cfg(feature = "interior-pointers")]
+    /// Sorts the table, for [`find_interior`](Self::find_interior).
     pub fn sort<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.table.sort(supply);
         self.table.index_all(supply);
     }
 
-    /// The object that an address lies in. The space was sorted, and nothing
-    /// allocated since.
-    #[cfg(feature = "interior-pointers")]
-    pub fn find_inside<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
+    /// Finds the position of the object that an address lies in. The table was sorted, and nothing
+    /// was allocated since.
+    pub fn find_interior<M: Memory>(&self, memory: &M, address: u32) -> Option<u32> {
         if !self.may_contain(address) {
             return None;
         }
@@ -146,75 +143,70 @@ impl LargeObjects {
         (offset < self.size(memory, position)).then_some(position)
     }
 
-    /// Objects in the space.
+    /// Returns the number of objects.
     pub fn count(&self) -> u32 {
         self.table.length()
     }
 
-    /// Bytes in objects.
+    /// Returns the bytes of all ranges.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Bytes in objects that were live at the last collection.
+    /// Returns the bytes of the ranges whose objects were live at the last collection.
     pub fn live_bytes(&self) -> u64 {
-        self.bytes - self.claimed_bytes
+        self.bytes - self.new_bytes
     }
 
-    /// Bytes that the table takes.
+    /// Returns the bytes that the table takes.
     pub fn table_bytes(&self) -> u32 {
         self.table.size_bytes()
     }
 
-    /// Bytes given to objects, ever.
+    /// Returns the bytes of all ranges that were ever taken.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated_bytes
     }
 
-    /// An object's address.
-    #[inline]
+    /// Returns an object's address.
     pub fn address<M: Memory>(&self, memory: &M, position: u32) -> u32 {
         self.table.word(memory, position, 0)
     }
 
-    /// An object's size in bytes.
-    #[inline]
+    /// Returns an object's size in bytes.
     pub fn size<M: Memory>(&self, memory: &M, position: u32) -> u32 {
         self.table.word(memory, position, SIZE)
     }
 
-    /// An object's layout.
-    #[inline]
+    /// Returns an object's layout.
     pub fn layout<M: Memory>(&self, memory: &M, position: u32) -> LayoutId {
         self.table.word(memory, position, LAYOUT)
     }
 
-    /// An object's colour and wrapper bit, as in a start byte.
-    #[inline]
+    /// Returns an object's colour and wrapper bit, as in a start byte.
     pub fn flags<M: Memory>(&self, memory: &M, position: u32) -> u8 {
         self.table.word(memory, position, FLAGS) as u8
     }
 
     /// Gives an object another colour.
-    #[inline]
     pub fn set_colour<M: Memory>(&self, memory: &mut M, position: u32, colour: u8) {
         let flags = self.table.word(memory, position, FLAGS) & !u32::from(START);
         self.table.set_word(memory, position, FLAGS, flags | u32::from(colour));
     }
 
-    /// Whether an object is noted as untraced.
+    /// Returns true if an object is noted as untraced.
     pub fn is_untraced<M: Memory>(&self, memory: &M, position: u32) -> bool {
         self.table.word(memory, position, FLAGS) & UNTRACED != 0
     }
 
-    /// Notes that an object is untraced, or no longer.
+    /// Notes an object as untraced, or takes the note back.
     pub fn set_untraced<M: Memory>(&self, memory: &mut M, position: u32, untraced: bool) {
         let bit = if untraced { UNTRACED } else { 0 };
         let flags = self.table.word(memory, position, FLAGS) & !UNTRACED;
         self.table.set_word(memory, position, FLAGS, flags | bit);
     }
 
-    /// Notes that an object is a wrapper, or no longer.
+    /// Sets or clears an object's wrapper bit.
     pub fn set_wrapper<M: Memory>(&self, memory: &mut M, position: u32, wrapper: bool) {
         let bit = if wrapper { u32::from(WRAPPER) } else { 0 };
         let flags = self.table.word(memory, position, FLAGS) & !u32::from(WRAPPER);
@@ -234,9 +226,8 @@ impl LargeObjects {
         });
     }
 
-    /// The same, with something else done with the ranges: their addresses and sizes.
-    #[cfg_attr(not(feature = "stress"), inline(always))]
-    #[cfg_attr(feature = "stress", inline(never))]
+    /// Removes the objects that do not have the live colour, and calls `give` with the address and
+    /// the size of each one's range.
     pub fn sweep_with<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -263,16 +254,17 @@ impl LargeObjects {
             self.table.index_all(supply);
         }
         (self.lowest, self.highest_end, self.bytes) = (lowest, highest_end, bytes);
-        self.claimed_bytes = 0;
+        self.new_bytes = 0;
     }
 
-    /// Gives everything back.
+    /// Gives back all objects and the table.
     pub fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.sweep(supply, 0);
         self.table.release(supply);
     }
 
-    /// The first position at which the table, or the sum of sizes, is not as it must be.
+    /// Returns the first position at which the table is wrong; the number of objects if the sum of
+    /// sizes is.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
         let bytes: u64 = (0..self.count())
             .map(|position| range_of(self.table.record(memory, position)).1)

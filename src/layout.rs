@@ -1,23 +1,23 @@
 //! Layouts: which words of an object are references.
 //!
-//! A layout is some fixed words, then elements of equal shape, repeated. Each
-//! part is a bitmap of at most 64 words. Two numbers are built in, *leaf* and
-//! *conservative*. The same description gets the same number.
+//! A layout is some fixed words, and then elements of equal shape. Each of these two parts is a
+//! bitmap of at most 64 words. Two numbers are built in, *leaf* and *conservative*. A description
+//! that was given before gets the number that it got then.
 
+use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::index::{Index, mix};
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
 use crate::metadata::{self, TEMPLATE_GRANULES};
-use crate::region::Region;
 use crate::units::{GRANULE_BYTES, GRANULE_WORDS, WORD_BYTES};
 
-/// A layout's number: [`LEAF`], [`CONSERVATIVE`], or one from `define_layout`.
+/// A layout's number: [`LEAF`], [`CONSERVATIVE`], or a number that `define_layout` returned.
 pub type LayoutId = u32;
 
-/// Objects without references.
+/// The layout of objects without references.
 pub const LEAF: LayoutId = 0;
-/// Objects in which every aligned word may be a reference.
+/// The layout of objects in which every aligned word may be a reference.
 pub const CONSERVATIVE: LayoutId = 1;
 
 /// The number of the first defined layout.
@@ -26,19 +26,20 @@ pub(crate) const FIRST_DEFINED: LayoutId = 2;
 pub const MOST_WORDS: u32 = 64;
 /// Bytes of a layout in the table: the two bitmaps, the template, the two lengths.
 const ENTRY_BYTES: u32 = 32;
-/// Where in an entry the template is, and the length of the fixed part.
+/// Where an entry has the template.
 const TEMPLATE_OFFSET: u32 = 16;
+/// Where an entry has the length of the fixed part, in words.
 const FIXED_WORDS_OFFSET: u32 = 24;
-/// The most layouts, so that a number fits into an instruction of a build program. The
-/// tests inside the crate come to the end of fewer.
+/// The most layouts, so that a number fits into an instruction of a build program. The tests inside
+/// the crate reach a smaller number.
 pub(crate) const MOST_LAYOUTS: u32 = if cfg!(test) { 20 } else { (1 << 24) - FIRST_DEFINED };
 
-/// One part of a layout: some words, and which of them are references.
+/// One part of a layout: a number of words, and which of them are references.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Words {
     /// How many words, at most [`MOST_WORDS`].
     pub count: u32,
-    /// A bit for each word, the lowest for the first: set for a reference.
+    /// A bit for each word, the lowest bit for the first word. A set bit is a reference.
     pub references: u64,
 }
 
@@ -46,12 +47,12 @@ impl Words {
     /// No words.
     pub const NONE: Words = Words { count: 0, references: 0 };
 
-    /// So many words, and a bit for each that is a reference.
+    /// Describes `count` words, with a bit in `references` for each word that is a reference.
     pub const fn new(count: u32, references: u64) -> Self {
         Words { count, references }
     }
 
-    /// The references, without bits for words that are not there.
+    /// Returns the bits of the words that exist.
     fn known_references(self) -> u64 {
         match self.count {
             0 => 0,
@@ -60,7 +61,7 @@ impl Words {
     }
 }
 
-/// A layout, as the table holds it.
+/// A layout as the table holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     fixed_words: u32,
@@ -75,9 +76,9 @@ impl Shape {
     pub const LEAF: Shape =
         Shape { fixed_words: 0, fixed: 0, element_words: 0, element: 0, template: 0 };
 
-    /// The shape of so many words, with a bit for each that is a reference.
+    /// Makes a shape of two parts.
     ///
-    /// Errors: `InvalidLayout`, where there are no words, or too many.
+    /// Errors: `InvalidLayout` if both parts are empty, or one has too many words.
     pub fn new(fixed: Words, element: Words) -> Result<Shape, Error> {
         let layout = fixed.count.max(element.count);
         if layout == 0 || layout > MOST_WORDS {
@@ -95,22 +96,21 @@ impl Shape {
         })
     }
 
-    /// A number that is the same for the same shape, and seldom for another.
+    /// Returns a number that equal shapes share, and different shapes seldom do.
     fn key(self) -> u32 {
         let halves = |bits: u64| [bits as u32, (bits >> 32) as u32];
         let [[a, b], [c, d]] = [halves(self.fixed), halves(self.element)];
         [a, b, c, d, self.element_words].iter().fold(self.fixed_words, |key, word| mix(key ^ word))
     }
 
-    /// The metadata of an object of this shape, where it is small and of fixed
-    /// size; 0 where not.
-    #[inline]
+    /// Returns the metadata of an object of this shape, without a colour. 0 if the object is not of
+    /// fixed size, or has more than eight granules.
     pub fn template(self) -> u64 {
         self.template
     }
 
-    /// The size of an object with so many elements, in bytes, before rounding;
-    /// none where elements are asked of a layout that has none.
+    /// Returns the size of an object with `elements` elements, in bytes, before rounding. None if
+    /// the layout has no elements and some are asked for.
     pub fn bytes(self, elements: u32) -> Option<u64> {
         if self.element_words == 0 && elements > 0 {
             return None;
@@ -120,13 +120,12 @@ impl Shape {
         Some(words * u64::from(WORD_BYTES))
     }
 
-    /// Whether no word is a reference.
+    /// Returns true if no word is a reference.
     pub fn is_leaf(self) -> bool {
         self.fixed | self.element == 0
     }
 
-    /// Whether the word at `index` is a reference slot.
-    #[inline]
+    /// Returns true if the word at `index` is a reference slot.
     pub fn is_reference(&self, index: u32) -> bool {
         if index < self.fixed_words {
             return self.fixed >> index & 1 != 0;
@@ -135,9 +134,8 @@ impl Shape {
             && self.element >> ((index - self.fixed_words) % self.element_words) & 1 != 0
     }
 
-    /// The granule, counted from the start, behind which no word is a reference; where
-    /// elements have references, a granule beyond any object. Not of a leaf.
-    #[inline(never)]
+    /// Returns the last granule with references, counted from the object's start. If the elements
+    /// have references, returns a granule beyond any object. The shape is not that of a leaf.
     pub fn last_references(&self) -> u32 {
         if self.element != 0 {
             return u32::MAX / GRANULE_BYTES - 1;
@@ -145,8 +143,8 @@ impl Shape {
         (63 - self.fixed.leading_zeros()) / GRANULE_WORDS
     }
 
-    /// The index from which on every word is a reference, as in an array of references;
-    /// where the elements are others, one that no object reaches.
+    /// Returns the index from which on every word is a reference, as in an array of references. If
+    /// the elements have other words, returns an index beyond any object.
     pub fn all_references_from(self) -> u32 {
         let are_references =
             self.element_words > 0 && self.element == u64::MAX >> (64 - self.element_words);
@@ -154,36 +152,36 @@ impl Shape {
     }
 }
 
-/// What it takes to make a small object.
+/// How to make a small object.
 #[derive(Clone, Copy, Debug)]
 pub struct Small {
-    /// How many words it has.
+    /// How many words the object has.
     pub words: u32,
-    /// Its metadata, without a colour.
+    /// The object's metadata, without a colour.
     pub template: u64,
     /// A bit for each word that is a reference.
     pub references: u32,
 }
 
-/// All layouts of a heap.
+/// The layouts of a heap.
 #[derive(Debug, Default)]
 pub struct Layouts {
-    table: Region,
-    /// By [`Shape::key`].
+    table: Buffer,
+    /// The index by [`Shape::key`].
     index: Index,
     count: u32,
 }
 
 impl Layouts {
-    /// No layouts but the built-in ones.
+    /// Makes a table with only the built-in layouts.
     pub const fn new() -> Self {
-        Layouts { table: Region::EMPTY, index: Index::new(), count: 0 }
+        Layouts { table: Buffer::EMPTY, index: Index::new(), count: 0 }
     }
 
-    /// The number of a shape, new or known.
+    /// Returns the number of a shape, which may be new or known.
     ///
-    /// Errors: `OutOfMemory`, where there is no room for one more; `InvalidLayout`, where
-    /// there are as many as can have a number.
+    /// Errors: `OutOfMemory` if there is no room for one more; `InvalidLayout` if all numbers are
+    /// in use.
     pub fn define<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -205,7 +203,7 @@ impl Layouts {
                 self.index.insert(&mut supply.memory, key, index);
             }
         }
-        if self.count == self.index.room() || !self.table.reserve(supply, needed_bytes) {
+        if self.count == self.index.capacity() || !self.table.reserve(supply, needed_bytes) {
             return Err(Error::OutOfMemory { needed_bytes });
         }
         let at = self.table.address + self.count * ENTRY_BYTES;
@@ -220,8 +218,9 @@ impl Layouts {
         Ok(FIRST_DEFINED + self.count - 1)
     }
 
-    /// The shape of a defined layout.
-    #[inline(never)]
+    /// Returns the shape of a defined layout.
+    ///
+    /// Errors: `InvalidLayout`.
     pub fn shape<M: Memory>(&self, memory: &M, layout: LayoutId) -> Result<Shape, Error> {
         match layout.checked_sub(FIRST_DEFINED) {
             Some(index) if index < self.count => Ok(self.load(memory, index)),
@@ -229,8 +228,8 @@ impl Layouts {
         }
     }
 
-    /// What it takes to make an object of up to 8 granules, where that is all: of a leaf,
-    /// or of a layout of fixed size.
+    /// Returns how to make a small object: a leaf of up to 8 granules, or an object of a layout of
+    /// fixed size of up to 8 granules. None for any other object.
     #[inline(always)]
     pub fn small<M: Memory>(&self, memory: &M, layout: LayoutId, length: u32) -> Option<Small> {
         if layout == LEAF && length <= TEMPLATE_GRANULES * GRANULE_BYTES {
@@ -247,12 +246,11 @@ impl Layouts {
         (template != 0).then(|| Small {
             words: memory.load_u32(at + FIXED_WORDS_OFFSET),
             template,
-            // They are as many as 16 words at most.
+            // A small object has at most 16 words, so the low half of the bitmap is enough.
             references: memory.load_u32(at),
         })
     }
 
-    #[inline]
     fn load<M: Memory>(&self, memory: &M, index: u32) -> Shape {
         let at = self.table.address + index * ENTRY_BYTES;
         Shape {
@@ -264,7 +262,7 @@ impl Layouts {
         }
     }
 
-    /// Bytes that the table takes.
+    /// Returns the bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
         self.table.size_bytes + self.index.size_bytes()
     }

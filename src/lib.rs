@@ -1,9 +1,9 @@
-//! A garbage collector for languages that compile to WebAssembly linear memory.
+//! A garbage collector for languages that compile to WebAssembly's linear memory.
 //!
-//! Tether owns a heap, a shadow stack of roots, and a *wrap table* that tethers
-//! host handles (a decimal, a map, a socket that lives in the host) to heap
-//! objects, so that the host's resource is released when the object that wraps
-//! it dies.
+//! A [`Heap`] has objects, and roots that keep them alive: a shadow stack, scopes, pins and root
+//! ranges. It also has a *wrap table*, which tethers handles of the host (of a decimal, a map, a
+//! socket) to objects, their *wrappers*. A handle is released once its wrapper is dead, and the
+//! host then drops the resource.
 //!
 //! ```
 //! # #[cfg(not(target_arch = "wasm32"))] {
@@ -11,10 +11,10 @@
 //!
 //! let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT)?;
 //!
-//! // A list node: a reference to the next one, and a number.
+//! // A list node: a reference to the next node, and a number.
 //! let node = heap.define_layout(Words::new(2, 0b01), Words::NONE)?;
 //! let first = heap.allocate(node, 0)?;
-//! heap.push(first)?; // a root: what it reaches stays alive
+//! heap.push(first)?; // a root: every object that it reaches stays alive
 //! let second = heap.create(node, 0, &[0, 7])?;
 //! heap.set(first, 0, second)?;
 //!
@@ -31,30 +31,27 @@
 //!
 //! # Rules for the mutator
 //!
-//! - Objects never move. A [`Reference`] is an address; 0 is null.
-//! - Operations whose text says *may collect* free whatever no root reaches:
-//!   roots are the shadow stack ([`Heap::push`]), scopes ([`Heap::enter_scope`])
-//!   and pins ([`Heap::pin`]).
-//! - Nothing here panics or traps for anything a mutator passes: see [`Error`].
-//! - Every handle is released exactly once: after its wrapper's death, by
-//!   [`Heap::dispose`], or by [`Heap::close`]. Take them with [`Heap::drain_one`]. What is
-//!   left when the heap is dropped goes to [`Observer::undrained`].
+//! - Objects never move. A [`Reference`] is an object's address; null is 0.
+//! - An operation whose docs say *may collect* frees every object that no root reaches. Roots are
+//!   the shadow stack ([`Heap::push`]), scopes ([`Heap::enter_scope`]), pins ([`Heap::pin`]) and
+//!   root ranges ([`Heap::add_roots`]). The operation itself keeps the objects that are passed to
+//!   it.
+//! - No operation panics or traps, whatever a mutator passes. A failure is an [`Error`], and
+//!   changes nothing beyond what the operation's docs say.
+//! - Every handle is released exactly once: after its wrapper's death, by [`Heap::dispose`], or by
+//!   [`Heap::close`]. Released handles wait for [`Heap::drain_one`]. If the heap is dropped,
+//!   handles that it still has go to [`Observer::undrained`].
 //!
-//! The crate is `no_std`. On Wasm it needs no allocator of yours; natively, the
-//! model memory needs `alloc`. ARCHITECTURE.md in the repository explains how it
-//! works.
+//! The crate is `no_std`. On Wasm it needs no allocator; natively, the model memory needs `alloc`.
+//! ARCHITECTURE.md in the repository explains how the collector works.
 
 #![no_std]
-// The core door, which is for Wasm alone, uses all of it.
-#![cfg_attr(
-    all(feature = "core", not(target_arch = "wasm32")),
-    allow(dead_code, reason = "natively only tests do what the core door does")
-)]
 
 #[cfg(test)]
 extern crate std;
 
 mod blocks;
+mod buffer;
 mod config;
 mod error;
 mod heap;
@@ -66,25 +63,16 @@ pub mod memory;
 mod metadata;
 mod observer;
 mod pins;
-#[cfg(feature = "interior-pointers")]
 mod ranges;
-mod region;
 mod roots;
 mod table;
 mod units;
 mod verify;
 mod wrap_table;
 
-#[cfg(target_arch = "wasm32")]
-mod door;
-
-#[cfg(feature = "stress")]
-pub use config::StressModes;
-pub use config::{Options, Sizing};
+pub use config::{Options, Sizing, StressModes};
 pub use error::{Error, OptionName};
-#[cfg(feature = "core")]
-pub use heap::Window;
-pub use heap::{BuildError, Heap, Statistics, Store, WordBuffer};
+pub use heap::{BuildError, Heap, Statistics, Store, window};
 pub use layout::{LayoutId, Words};
 pub use observer::{Cause, Collection, Observer, Silent};
 pub use units::{LARGEST_OBJECT_BYTES, Reference};

@@ -1,24 +1,24 @@
-//! Where the heap's bytes are: a trait, with linear memory and a native model.
+//! Where the heap's bytes are: a trait, implemented for Wasm's linear memory and for a native
+//! model.
 //!
-//! The collector addresses memory by `u32` and knows nothing else of it, so the
-//! same collector runs over Wasm's linear memory and over a boxed slice. A memory
-//! gives whole pages. A block is one; large objects and the collector's own tables
-//! are [`extents`], which are cut from pages. What one of them gives back, the
-//! other can take.
+//! The collector addresses memory by `u32` and knows nothing else of it. So the same collector runs
+//! over Wasm's linear memory and over a boxed slice. A memory gives whole pages. A block is one
+//! page; large objects and the collector's own tables are *extents*, which are cut from pages.
+//! Pages that blocks give back can become extents, and the reverse.
 
-pub mod extents;
+mod extents;
 #[cfg(target_arch = "wasm32")]
 pub mod linear;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod model;
 mod pages;
-pub mod supply;
+pub(crate) mod supply;
 
-/// Byte-addressed memory that can be taken and given back.
+/// Byte-addressed memory whose pages can be taken and given back.
 ///
-/// Addresses passed to the load and store operations lie in memory that was
-/// taken and not given back; an implementation may panic on others, and need not.
-/// Values are little-endian. Wide loads are aligned, stores need not be.
+/// The caller of a load or a store passes addresses in pages that were taken and not given back. An
+/// implementation may panic on other addresses, and need not. Values are little-endian. A load's
+/// address is a multiple of its size; a store's address may be any.
 pub trait Memory {
     /// Loads a byte.
     fn load_u8(&self, address: u32) -> u8;
@@ -36,31 +36,35 @@ pub trait Memory {
     fn store_u64(&mut self, address: u32, value: u64);
     /// Fills a range with a byte.
     fn fill(&mut self, address: u32, length_bytes: u32, value: u8);
-    /// Fills a range with zeros; made for short ones.
+    /// Fills a range with zeros. Meant for short ranges.
     fn clear(&mut self, address: u32, length_bytes: u32) {
         self.fill(address, length_bytes, 0);
     }
-    /// Copies a range to one that does not overlap it.
+    /// Copies a range to another range that does not overlap it.
     fn copy(&mut self, from: u32, to: u32, length_bytes: u32);
-    /// Reads a range.
+    /// Copies a range into a slice.
     fn read(&self, address: u32, into: &mut [u8]);
-    /// Writes a range.
+    /// Copies a slice to a range.
     fn write(&mut self, address: u32, bytes: &[u8]);
 
-    /// Takes adjacent pages of 64 KiB, with undefined content: pages that were given back, or
-    /// such at the end of memory with what it grows by, at most `most_growth_pages`. None if
-    /// there are none, or memory refuses to grow. Gives their address, a multiple of the page
-    /// size.
+    /// Takes adjacent pages of 64 KiB, whose content is undefined, and returns their address, a
+    /// multiple of the page size.
+    ///
+    /// Takes free pages first. If none fit, memory grows, by at most `most_growth_pages`; free
+    /// pages at the end of memory then count as part of the request. None if memory would have to
+    /// grow by more, or refuses to grow.
     fn take_pages(&mut self, pages: u32, most_growth_pages: u32) -> Option<u32>;
-    /// Gives pages back.
+    /// Gives adjacent pages back.
     fn give_pages(&mut self, address: u32, pages: u32);
-    /// Pages that were given back, or grown beyond need, and not taken.
+    /// Returns how many pages are free: given back, or left over from a growth, and not taken.
     fn free_pages(&self) -> u32;
-    /// Told of each range whose content nobody may read before it is written. Does nothing, or
-    /// overwrites it, to find those who read it all the same.
+    /// Declares the content of a range undefined: no one may read a byte of it before the byte is
+    /// written. A model overwrites the range, so that a read too early is found; the default does
+    /// nothing.
     fn forget(&mut self, _address: u32, _length_bytes: u32) {}
-    /// The end of memory that can be read.
+    /// Returns the end of readable memory, in bytes.
     fn size_bytes(&self) -> u64;
-    /// An address in the stack that no caller's frame is below: a multiple of 4.
+    /// Returns an address in the native stack, a multiple of 4. The frames of all callers lie above
+    /// it.
     fn stack_pointer(&self) -> u32;
 }

@@ -1,12 +1,11 @@
 //! The metadata byte: what the collector knows about one granule.
 //!
-//! Every granule of a block has one byte, at the block's start, found by a shift
-//! and a mask. The byte of an object's first granule says that it starts here,
-//! its colour and how it is traced; the byte of its last granule says that it
-//! ends; and each byte says which of its granule's two words are references. So
-//! an object needs no header, and a precise object is traced from metadata alone.
-//! The idea of metadata apart from the objects, a byte each, swept without
-//! touching them, is nofl's [nofl §3]; reference bits in the byte are ours.
+//! Every granule of a block has a byte in the block's first 8 KiB, found by a shift and a mask. The
+//! byte of an object's first granule says that an object starts here, its colour, and how it is
+//! traced. The byte of its last granule says that the object ends here. And each byte says which of
+//! its granule's two words are references. So an object needs no header, and a precise object is
+//! traced from metadata alone. Metadata apart from the objects, a byte a granule, swept without
+//! touching an object, is nofl's idea [nofl §3]; reference bits in the byte are ours.
 //!
 //! | bit | where | why |
 //! |---|---|---|
@@ -18,11 +17,13 @@
 //! | 5 and 6 | start | conservative: every word may be a reference |
 //! | 7 | start | a wrapper: it owns an entry of the wrap table |
 //!
-//! Invariants: a byte that is zero is a free granule or the inside of an object;
-//! a start's object ends in the same block; the bytes of the metadata's own
-//! granules stay zero.
+//! Invariants:
+//! 1. A byte that is zero is of a free granule, or of one inside an object.
+//! 2. An object ends in the block in which it starts.
+//! 3. The bytes of the metadata's own granules have no colour, and are zero except during a
+//!    marking.
 //!
-//! There is no pinned bit: objects do not move, so a pin is only a root.
+//! Deliberately absent is a pinned bit: objects do not move, so a pin is only a root.
 
 #[cfg(test)]
 mod tests;
@@ -32,49 +33,48 @@ use crate::units::{
     BLOCK_BYTES, BLOCK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, GRANULE_WORDS, METADATA_GRANULES,
 };
 
-/// Both colours: where either is set, an object starts.
+/// Both colours. If a byte has either, an object starts at its granule.
 pub const START: u8 = COLOUR_A | COLOUR_B;
-/// The one colour.
+/// One colour.
 pub const COLOUR_A: u8 = 1;
-/// The other.
+/// The other colour.
 pub const COLOUR_B: u8 = 1 << 1;
-/// The object's last granule.
+/// The granule is its object's last one.
 pub const END: u8 = 1 << 2;
-/// Word 0 of the granule is a reference slot; word 1 has the next bit.
+/// Word 0 of the granule is a reference slot.
 pub const REFERENCE_0: u8 = 1 << 3;
 /// Word 1 of the granule is a reference slot.
 pub const REFERENCE_1: u8 = 1 << 4;
 /// The object has something to trace.
 pub const TRACED: u8 = 1 << 5;
-/// Behind this granule the object has nothing to trace. In its start byte this stands
-/// instead of [`TRACED`].
+/// No granule behind this one has anything to trace. In a start byte this bit stands instead of
+/// [`TRACED`].
 pub const LAST_REFERENCES: u8 = 1 << 6;
 /// Every aligned word of the object may be a reference.
 pub const CONSERVATIVE: u8 = TRACED | LAST_REFERENCES;
 /// The object owns an entry of the wrap table.
 pub const WRAPPER: u8 = 1 << 7;
 
-/// How far the reference bits are from bit 0.
+/// The position of the first reference bit in the byte.
 pub const REFERENCE_SHIFT: u32 = 3;
 
-/// The most granules whose metadata fits in a template.
+/// The most granules of an object whose metadata fits in a template.
 pub const TEMPLATE_GRANULES: u32 = 8;
 
-/// Whether an object with this start byte has something to trace.
+/// Returns true if an object with this start byte has something to trace.
 #[inline(always)]
 pub const fn is_traced(start_byte: u8) -> bool {
     start_byte & CONSERVATIVE != 0
 }
 
-/// Whether every word of an object with this start byte may be a reference.
+/// Returns true if every word of an object with this start byte may be a reference.
 #[inline(always)]
 pub const fn is_conservative(start_byte: u8) -> bool {
     start_byte & CONSERVATIVE == CONSERVATIVE
 }
 
-/// The metadata of an object of so many granules, at most [`TEMPLATE_GRANULES`],
-/// with a bit in `references` for each of its words: a byte for each granule, the
-/// first one lowest, without a colour.
+/// Returns the metadata of an object of so many granules, at most [`TEMPLATE_GRANULES`], without a
+/// colour: a byte for each granule, the first one lowest. `references` has a bit for each word.
 pub fn template(granules: u32, references: u64) -> u64 {
     let last = granules - 1;
     let end = u64::from(END) << (last * 8);
@@ -92,21 +92,20 @@ pub fn template(granules: u32, references: u64) -> u64 {
     template
 }
 
-/// The metadata of a leaf of so many granules, at most [`TEMPLATE_GRANULES`], without a
+/// Returns the metadata of a leaf of so many granules, at most [`TEMPLATE_GRANULES`], without a
 /// colour.
 #[inline(always)]
 pub const fn leaf_template(granules: u32) -> u64 {
     (END as u64) << ((granules - 1) * 8)
 }
 
-/// The reference bits of a template, one for each word.
-#[cfg(feature = "core")]
+/// Returns the reference bits of a template, one for each word.
 pub fn template_references(template: u64) -> u64 {
     let bits = |granule| (template >> (granule * 8 + REFERENCE_SHIFT) & 3) << (granule * 2);
     (0..TEMPLATE_GRANULES).fold(0, |references, granule| references | bits(granule))
 }
 
-/// Describes a new object by a template with a colour. The bytes were zero.
+/// Describes a new object by a template with a colour. The object's metadata bytes were zero.
 #[inline(always)]
 pub fn store_template<M: Memory>(memory: &mut M, mut start: u32, granules: u32, mut template: u64) {
     if granules & 8 != 0 {
@@ -128,7 +127,7 @@ pub fn store_template<M: Memory>(memory: &mut M, mut start: u32, granules: u32, 
     }
 }
 
-/// Describes a new object without references. The bytes were zero.
+/// Describes a new object without references. The object's metadata bytes were zero.
 #[inline(always)]
 pub fn store_leaf<M: Memory>(memory: &mut M, start: u32, size_bytes: u32, colour: u8) {
     if size_bytes == GRANULE_BYTES {
@@ -138,39 +137,41 @@ pub fn store_leaf<M: Memory>(memory: &mut M, start: u32, size_bytes: u32, colour
     memory.store_u8(start + size_bytes / GRANULE_BYTES - 1, END);
 }
 
-/// The block that `address` lies in.
+/// Returns the block that `address` lies in.
 #[inline(always)]
 pub const fn block_of(address: u32) -> u32 {
     address & !(BLOCK_BYTES - 1)
 }
 
-/// The metadata byte of the granule at `address`.
+/// Returns the address of the metadata byte of the granule at `address`.
 #[inline(always)]
 pub const fn metadata_of(address: u32) -> u32 {
     block_of(address) + ((address & (BLOCK_BYTES - 1)) >> GRANULE_SHIFT)
 }
 
-/// The granule whose metadata byte is at `metadata`.
+/// Returns the address of the granule whose metadata byte is at `metadata`.
 #[inline(always)]
 pub const fn granule_of(metadata: u32) -> u32 {
     block_of(metadata) + ((metadata & (BLOCK_BYTES - 1)) << GRANULE_SHIFT)
 }
 
-/// The first metadata byte of `block` that can describe an object.
+/// Returns the address of the first metadata byte of `block` that can describe an object.
 pub const fn first_metadata(block: u32) -> u32 {
     block + METADATA_GRANULES
 }
 
-/// The end of the metadata of `block`.
+/// Returns the end of the metadata of `block`.
 pub const fn metadata_end(block: u32) -> u32 {
     block + BLOCK_GRANULES
 }
 
-/// The metadata of the metadata's own granules, which are no objects: the first KiB of a
-/// block. It is zero except during a marking that has untraced objects. Then it has a
-/// byte for each eight granules of the block, and in that a bit for each two of them; bits that
-/// no start has alone, so that still no object is found there. The first byte is not zero
-/// if any other is not.
+/// The bits that note untraced objects, in the first KiB of a block. That KiB is the metadata of
+/// the metadata's own granules, which are in no object. It is zero except during a marking that has
+/// untraced objects.
+///
+/// A byte there stands for eight granules of the block, and one of these bits for two granules. No
+/// bit is a colour, so still no object is found there. If any byte of the KiB is not zero, the
+/// first one is not.
 const UNTRACED: u8 = 0xf0;
 const UNTRACED_SHIFT: u32 = 4;
 
@@ -185,9 +186,9 @@ pub fn note_untraced<M: Memory>(memory: &mut M, start: u32) {
     memory.store_u8(block, UNTRACED);
 }
 
-/// Forgets the next untraced objects of a block that are noted at `from` or behind. Gives
-/// where they were noted, to go on from, and the metadata bytes of the two granules at one of
-/// which they start, perhaps at both.
+/// Finds the next note of untraced objects in a block, at `from` or behind, and clears it. Returns
+/// the note's address, to go on from, and the metadata bytes of two granules. An untraced object
+/// starts at one of these granules, perhaps at both.
 pub fn take_untraced<M: Memory>(
     memory: &mut M,
     block: u32,
@@ -212,9 +213,8 @@ pub fn take_untraced<M: Memory>(
 
 const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
 
-/// The first metadata byte in `from..end` that has one of `bits`, or `end`.
-/// Reads eight at a time, and 32 where there is nothing for long; `end` is within the block's metadata or its end.
-#[inline]
+/// Finds the first metadata byte in `from..end` that has one of `bits`; `end` if there is none.
+/// `end` must lie in the block's metadata or be its end. Cost: a load for each eight bytes.
 pub fn find<M: Memory>(memory: &M, from: u32, end: u32, bits: u8) -> u32 {
     let mask = u64::from(bits) * EVERY_BYTE;
     let mut at = from & !7;
@@ -232,18 +232,19 @@ pub fn find<M: Memory>(memory: &M, from: u32, end: u32, bits: u8) -> u32 {
     (at + found.trailing_zeros() / 8).min(end)
 }
 
+/// Returns the bits that are set in any of 32 bytes.
 #[inline(always)]
 fn four_words<M: Memory>(memory: &M, at: u32) -> u64 {
     let pair = |at| memory.load_u64(at) | memory.load_u64(at + 8);
     pair(at) | pair(at + 16)
 }
 
-/// Where the run of adjoining objects of one colour that begins at `from` ends:
-/// at the first byte that follows a last granule and starts no such object, or at
-/// `end`. Eight bytes at a time: whether one follows a last granule is the mask of
-/// ends moved by a byte, with a carry from word to word.
-#[inline]
+/// Finds the end of a run of adjoining objects of one colour that begins at `from`: the first byte
+/// that follows an object's last granule and starts no object of that colour; or `end`. Cost: a
+/// load for each eight bytes.
 pub fn end_of_run<M: Memory>(memory: &M, from: u32, end: u32, colour: u8) -> u32 {
+    // A byte that follows a last granule is found eight bytes at a time: the mask of the last
+    // granules is moved by a byte, with a carry from word to word.
     let starts = colour.trailing_zeros();
     let ends = END.trailing_zeros();
     let mut at = from & !7;
@@ -252,7 +253,7 @@ pub fn end_of_run<M: Memory>(memory: &M, from: u32, end: u32, colour: u8) -> u32
     while at < end {
         let word = memory.load_u64(at);
         if word | carry == 0 {
-            // Deep inside an object without references: on to its last granule.
+            // In the middle of an object without references: go on to its last granule.
             at = find(memory, at, end, END) & !7;
             mask = u64::MAX;
             continue;
@@ -269,8 +270,7 @@ pub fn end_of_run<M: Memory>(memory: &M, from: u32, end: u32, colour: u8) -> u32
     end
 }
 
-/// The last metadata byte in `first..=from` that has one of `bits`.
-#[cfg(feature = "interior-pointers")]
+/// Finds the last metadata byte in `first..=from` that has one of `bits`.
 pub fn find_back<M: Memory>(memory: &M, first: u32, from: u32, bits: u8) -> Option<u32> {
     let mask = u64::from(bits) * EVERY_BYTE;
     let mut at = from & !7;
@@ -286,8 +286,7 @@ pub fn find_back<M: Memory>(memory: &M, first: u32, from: u32, bits: u8) -> Opti
     (metadata >= first).then_some(metadata)
 }
 
-/// The size in bytes of the object whose start byte is at `start`.
-#[inline]
+/// Returns the size in bytes of the object whose start byte is at `start`.
 pub fn object_size<M: Memory>(memory: &M, start: u32) -> u32 {
     if memory.load_u8(start) & END != 0 {
         return GRANULE_BYTES;
@@ -296,9 +295,8 @@ pub fn object_size<M: Memory>(memory: &M, start: u32) -> u32 {
     (find(memory, start, end, END) + 1 - start) * GRANULE_BYTES
 }
 
-/// The start of the object that the granule at `metadata` is a part of: of any
-/// colour, so a dead one too where its block is not swept.
-#[cfg(feature = "interior-pointers")]
+/// Returns the start byte of the object that the granule at `metadata` is a part of. The object may
+/// have any colour, so in a block that is not swept it may be dead.
 pub fn start_of<M: Memory>(memory: &M, metadata: u32) -> Option<u32> {
     let first = first_metadata(block_of(metadata));
     if metadata < first {

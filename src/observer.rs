@@ -1,13 +1,14 @@
-//! Someone who watches collections: for tracing and for timing pauses.
+//! Observers of collections: for tracing, and for timing pauses.
 
 /// What started a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The mutator asked for it.
+    /// The mutator asked for the collection.
     Asked,
-    /// The heap's budget was used up, or memory could not be had.
+    /// The heap's budget was used up, or memory was refused.
     Space,
-    /// The wrap table was full, or many or heavy handles had been registered.
+    /// The wrap table was full, or many or heavy handles had been registered since the last
+    /// collection.
     Handles,
     /// The option `stress`.
     Stress,
@@ -16,11 +17,11 @@ pub enum Cause {
 /// What a collection did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Collection {
-    /// Its number, from 1.
+    /// The collection's number, counted from 1.
     pub number: u32,
-    /// What started it.
+    /// What started the collection.
     pub cause: Cause,
-    /// Memory that the collector takes now, in bytes.
+    /// Bytes of the pages that the collector has after the collection.
     pub heap_bytes: u64,
     /// Wrappers that are live.
     pub wrappers_live: u32,
@@ -28,23 +29,22 @@ pub struct Collection {
     pub handles_released: u32,
 }
 
-/// Called around each collection, and for what a heap still had when it was dropped. It must
-/// not call the heap.
+/// Is called around each collection, and for each handle that a heap still has when it is dropped.
+/// An observer must not call the heap.
 pub trait Observer {
     /// A collection begins.
     fn begins(&mut self) {}
-    /// It ended, and the heap is consistent.
+    /// A collection has ended, and the heap is consistent.
     fn ended(&mut self, _collection: Collection) {}
-    /// The heap was dropped, and a handle of this kind was still registered or waiting to be
-    /// drained: it is released now.
+    /// The heap is dropped, and a handle of this kind was still registered or waiting to be
+    /// drained. The handle is now released.
     fn undrained(&mut self, _kind: u32, _handle: u32) {}
-    /// The heap was verified after a collection, and is broken: an invariant's number,
-    /// and where. Called for the first one only.
-    #[cfg(feature = "stress")]
+    /// The verifier found a violation after a collection: the invariant's number and where it is
+    /// broken. Called for the first violation only.
     fn broken(&mut self, _invariant: u32, _at: u32) {}
 }
 
-/// Watches nothing.
+/// An observer that does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,7 +1,7 @@
-//! Pins: roots with a count, for what the host holds.
+//! Pins: counted roots, for objects that the host holds.
 //!
-//! Invariant: an object is in the table as long as it has been pinned more often
-//! than unpinned, and its count is that difference.
+//! Invariant: an object is in the table as long as it has been pinned more often than unpinned, and
+//! its count is the difference.
 
 use crate::error::Error;
 use crate::memory::Memory;
@@ -9,7 +9,7 @@ use crate::memory::supply::Supply;
 use crate::table::{RECORD_BYTES, Table};
 use crate::units::Reference;
 
-/// The word of a record that counts.
+/// The word of a record that is the count of pins.
 const COUNT: u32 = 1;
 
 /// All pins of a heap.
@@ -19,13 +19,13 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// No pins.
+    /// Makes a table without pins.
     pub const fn new() -> Self {
         Pins { table: Table::new() }
     }
 
-    /// Pins a live object once more, and gives the number of its pins. From `u32::MAX` on
-    /// they are not counted any more, and the object is pinned for good.
+    /// Pins a live object once more, and returns the number of its pins. At `u32::MAX` the count
+    /// stays, and the object is pinned for good. Errors: `OutOfMemory`.
     pub fn pin<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -45,13 +45,13 @@ impl Pins {
         Ok(1)
     }
 
-    /// Takes one pin back, and gives the number left.
+    /// Takes one pin back, and returns the number of pins left. Errors: `NotPinned`.
     pub fn unpin<M: Memory>(&mut self, memory: &mut M, object: Reference) -> Result<u32, Error> {
         let position =
             self.table.find(memory, object).ok_or(Error::NotPinned { reference: object })?;
         let before = self.table.word(memory, position, COUNT);
         if before == u32::MAX {
-            // It may have been pinned more often than that: it stays for good.
+            // The object may have been pinned more often than can be counted.
             return Ok(before);
         }
         let count = before - 1;
@@ -63,35 +63,35 @@ impl Pins {
         Ok(count)
     }
 
-    /// Pinned objects.
+    /// Returns the number of pinned objects.
     pub fn length(&self) -> u32 {
         self.table.length()
     }
 
-    /// Bytes that the table takes.
+    /// Returns the bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
         self.table.size_bytes()
     }
 
-    /// The pinned object at a position.
+    /// Returns the pinned object at a position.
     pub fn object<M: Memory>(&self, memory: &M, position: u32) -> Reference {
         self.table.word(memory, position, 0)
     }
 
-    /// The first position at which the table is not as it must be.
+    /// Returns the first position at which the table breaks its invariant.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
         self.table.inconsistency(memory).or_else(|| {
             (0..self.table.length()).find(|&position| self.table.word(memory, position, COUNT) == 0)
         })
     }
 
-    /// Overwrites the number of an object's pins.
+    /// Overwrites the count of an object's pins.
     #[cfg(test)]
     pub fn set_count<M: Memory>(&self, memory: &mut M, position: u32, count: u32) {
         self.table.set_word(memory, position, COUNT, count);
     }
 
-    /// Gives memory back that is mostly empty.
+    /// Gives back memory that is mostly empty.
     pub fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.table.shrink(supply, self.table.length());
         self.table.index_all(supply);

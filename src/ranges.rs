@@ -1,10 +1,10 @@
 //! Root ranges: memory of the program's own whose words may name objects.
 //!
-//! A range is scanned conservatively, and a word that points into an object keeps
-//! it: compiled C has such words on its stack [boehm §2]. A range may also be the
-//! stack itself, from wherever it is when a collection begins up to a fixed end.
+//! A range is scanned conservatively, and a word that points into an object keeps the object alive:
+//! compiled C has such words on its stack [boehm §2]. A range may also be the stack itself, from
+//! the stack pointer at the time of a collection up to a fixed end.
 //!
-//! Invariant: beginnings are distinct, and below their ends.
+//! Invariant: no two ranges have the same beginning.
 
 use crate::error::Error;
 use crate::memory::Memory;
@@ -12,7 +12,8 @@ use crate::memory::supply::Supply;
 use crate::table::{RECORD_BYTES, Table};
 use crate::units::WORD_BYTES;
 
-/// The key of the range that begins at the stack pointer. No word begins there.
+/// The key of the range that begins at the stack pointer. No other range begins at this address,
+/// because no word does.
 const STACK: u32 = u32::MAX;
 
 /// All root ranges of a heap.
@@ -21,7 +22,8 @@ pub struct Ranges {
     table: Table,
 }
 
-/// The key of a range: its beginning, to the byte. None where no range begins.
+/// Returns the key of a range: its beginning, to the byte. None for an address at which no word
+/// begins.
 fn key_of(begin: u32) -> Option<u32> {
     match begin {
         0 => Some(STACK),
@@ -31,13 +33,15 @@ fn key_of(begin: u32) -> Option<u32> {
 }
 
 impl Ranges {
-    /// No ranges.
+    /// Makes a table without ranges.
     pub const fn new() -> Self {
         Ranges { table: Table::new() }
     }
 
-    /// Adds a range, or gives a known one another end. 0 as its beginning stands
+    /// Adds a range, or changes the end of the range with this beginning. A beginning of 0 stands
     /// for the stack pointer.
+    ///
+    /// Errors: `OutOfMemory`; `OutOfBounds` if no word begins at `begin`.
     pub fn add<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -58,31 +62,31 @@ impl Ranges {
         Ok(())
     }
 
-    /// Removes a range. Whether it was there.
+    /// Removes a range. False if there is none with this beginning.
     pub fn remove<M: Memory>(&mut self, memory: &mut M, begin: u32) -> bool {
         let position = key_of(begin).and_then(|key| self.table.find(memory, key));
         position.map(|position| self.table.swap_remove(memory, position)).is_some()
     }
 
-    /// How many ranges there are.
+    /// Returns the number of ranges.
     pub fn length(&self) -> u32 {
         self.table.length()
     }
 
-    /// The range at a position: the addresses of its first word and of its end.
+    /// Returns the range at a position: the address of its first word, and its end.
     pub fn range<M: Memory>(&self, memory: &M, position: u32) -> (u32, u32) {
         let [key, end, ..] = self.table.record(memory, position);
         Self::bounds(memory, if key == STACK { 0 } else { key }, end)
     }
 
-    /// The addresses of the first whole word and of the end of a range that begins at
-    /// `begin`, or, if that is 0, at the stack pointer.
+    /// Returns the address of the first whole word, and the end, of a range that begins at `begin`,
+    /// or at the stack pointer if `begin` is 0.
     pub fn bounds<M: Memory>(memory: &M, begin: u32, end: u32) -> (u32, u32) {
         let begin = if begin == 0 { memory.stack_pointer() } else { begin };
         (begin.saturating_add(WORD_BYTES - 1) & !(WORD_BYTES - 1), end)
     }
 
-    /// Bytes in all ranges, as they are now.
+    /// Returns the bytes in all ranges, as they are now.
     pub fn scanned_bytes<M: Memory>(&self, memory: &M) -> u64 {
         (0..self.length())
             .map(|position| {
@@ -92,12 +96,12 @@ impl Ranges {
             .sum()
     }
 
-    /// Bytes that the table takes.
+    /// Returns the bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
         self.table.size_bytes()
     }
 
-    /// Gives memory back that is mostly empty.
+    /// Gives back memory that is mostly empty.
     pub fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.table.shrink(supply, self.table.length());
         self.table.index_all(supply);

@@ -1,23 +1,24 @@
 //! A growable table of 16-byte records, each found by an address.
 //!
-//! The first word of a record is its key, an object's address; the other three
-//! are its owner's. Beside the records stands an [index](crate::index). It is brought up
-//! to date when that is asked for: a record that comes and goes without being looked
-//! for costs it nothing. In a table whose room was made with `reserve_indexed` every record
-//! has a place in the index. In another, those for which memory gives none are looked for
-//! one by one. Order is by insertion until a record is removed or the table sorted.
+//! The first word of a record is its key, an object's address; the other three belong to the
+//! table's owner. Beside the records stands an [index](crate::index), which is brought up to date
+//! only when that is asked for. So a record that comes and goes without being looked up costs the
+//! index nothing. If memory was reserved with `reserve_indexed`, every record has a place in the
+//! index. Otherwise the index may lack slots for some records, and these are looked for one by one.
+//! Records stand in the order of insertion, until one is removed or the table is sorted.
 //!
-//! Invariants: keys are distinct and not 0; the index has exactly one slot for
-//! each of the first `indexed` records, and no other; a growth that is refused
-//! changes nothing.
+//! Invariants:
+//! 1. Keys are distinct and not 0.
+//! 2. The index has exactly one slot for each of the first `indexed` records, and no other.
+//! 3. A growth that memory refuses changes nothing.
 
 #[cfg(test)]
 mod tests;
 
+use crate::buffer::Buffer;
 use crate::index::Index;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
-use crate::region::Region;
 use crate::units::WORD_BYTES;
 
 /// Bytes in a record.
@@ -28,104 +29,102 @@ pub const RECORD_WORDS: usize = 4;
 /// A record: the key, then the owner's words.
 pub type Record = [u32; RECORD_WORDS];
 
-/// The most records, so that sizes in bytes stay in range.
+/// The most records. It keeps sizes in bytes in range.
 const MOST_RECORDS: u32 = 1 << 27;
 
 /// The table.
 #[derive(Debug)]
 pub struct Table {
-    records: Region,
+    records: Buffer,
     index: Index,
+    /// How many records there are.
     length: u32,
-    /// How many of the records are in the index: the first ones.
+    /// How many records are in the index: the first ones.
     indexed: u32,
 }
 
 impl Table {
-    /// A table without records.
+    /// Makes a table without records and memory.
     pub const fn new() -> Self {
-        Table { records: Region::EMPTY, index: Index::new(), length: 0, indexed: 0 }
+        Table { records: Buffer::EMPTY, index: Index::new(), length: 0, indexed: 0 }
     }
 
-    /// Records in the table.
-    #[inline]
+    /// Returns the number of records.
     pub fn length(&self) -> u32 {
         self.length
     }
 
-    /// Bytes that the table takes.
+    /// Returns the bytes that records and index take.
     pub fn size_bytes(&self) -> u32 {
         self.records.size_bytes + self.index.size_bytes()
     }
 
-    /// Makes sure of memory for so many records. Whether there is.
+    /// Makes sure of memory for `records` records. False if memory refuses it.
     #[must_use]
     pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) -> bool {
         records <= MOST_RECORDS && self.records.reserve(supply, records * RECORD_BYTES)
     }
 
-    /// Makes sure of memory for so many records and their index. Whether there is.
+    /// Makes sure of memory for `records` records and their places in the index. False if memory
+    /// refuses it.
     #[must_use]
     pub fn reserve_indexed<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) -> bool {
         if records > MOST_RECORDS {
             return false;
         }
-        // Before the records, which take what they can get, but only if it has to be: more slots
-        // than needed are for `index_all` to take.
-        if records > self.index.room() {
+        // The index comes first, because the records take all that they can get. And it grows only
+        // if it must: more slots than that are for `index_all` to take.
+        if records > self.index.capacity() {
             self.index_for(supply, records);
         }
-        records <= self.index.room() && self.records.reserve(supply, records * RECORD_BYTES)
+        records <= self.index.capacity() && self.records.reserve(supply, records * RECORD_BYTES)
     }
 
-    /// Brings the index up to date, where there is memory for it.
+    /// Brings the index up to date, as far as memory gives slots.
     pub fn index_all<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.index_for(supply, self.length);
     }
 
-    /// The same, with slots for so many records.
-    #[inline(never)]
+    /// Brings the index up to date, as far as memory gives slots, with slots for `records` records.
     fn index_for<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
         if self.index.enlarge(supply, records) {
             self.indexed = 0;
         }
-        while self.indexed < self.length.min(self.index.room()) {
+        while self.indexed < self.length.min(self.index.capacity()) {
             let key = self.word(&supply.memory, self.indexed, 0);
             self.index.insert(&mut supply.memory, key, self.indexed);
             self.indexed += 1;
         }
     }
 
-    /// Gives back the memory for more than so many records, and no fewer than there are.
-    pub fn shorten<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
-        self.records.shorten(supply, records * RECORD_BYTES);
+    /// Gives back the memory behind room for `records` records, which are no fewer than there are.
+    pub fn shrink_to<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
+        self.records.shrink_to(supply, records * RECORD_BYTES);
     }
 
-    /// Gives memory back that so many records would leave mostly empty, and no fewer than there
-    /// are. The index may have to be brought up to date after that.
+    /// Gives memory back if `records` records would leave it mostly empty; they are no fewer than
+    /// there are. The index may then have to be brought up to date.
     pub fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>, records: u32) {
-        self.records.fit(supply, records * RECORD_BYTES);
+        self.records.shrink(supply, records * RECORD_BYTES);
         if self.index.is_mostly_empty(records) {
-            self.index.empty(supply, records);
+            self.index.clear_and_shrink(supply, records);
             self.indexed = 0;
         }
     }
 
-    /// Records that there is memory for, with a key or without.
-    pub fn room(&self) -> u32 {
+    /// Returns the number of records that there is memory for.
+    pub fn capacity(&self) -> u32 {
         self.records.size_bytes / RECORD_BYTES
     }
 
-    /// The record at a position; it may lie behind the table's own length.
-    #[inline]
+    /// Returns the record at a position, which may lie behind the table's length.
     pub fn record<M: Memory>(&self, memory: &M, position: u32) -> Record {
         let at = self.address(position);
         let (low, high) = (memory.load_u64(at), memory.load_u64(at + 8));
         [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32]
     }
 
-    /// Overwrites the record at a position, without regard to the index.
-    #[inline]
+    /// Overwrites the record at a position, and leaves the index as it is.
     pub fn put<M: Memory>(&self, memory: &mut M, position: u32, record: Record) {
         let at = self.address(position);
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
@@ -133,28 +132,24 @@ impl Table {
         memory.store_u64(at + 8, pair(record[2], record[3]));
     }
 
-    /// One word of a record.
-    #[inline]
+    /// Returns one word of a record.
     pub fn word<M: Memory>(&self, memory: &M, position: u32, word: u32) -> u32 {
         memory.load_u32(self.address(position) + word * WORD_BYTES)
     }
 
-    /// Overwrites one word of a record, which is not its key.
-    #[inline]
+    /// Overwrites one word of a record, which must not be its key.
     pub fn set_word<M: Memory>(&self, memory: &mut M, position: u32, word: u32, value: u32) {
         memory.store_u32(self.address(position) + word * WORD_BYTES, value);
     }
 
-    /// The position of the record with this key. Records that are not in the index
-    /// are looked at one by one.
-    #[inline(never)]
+    /// Finds the position of the record with this key. Records that are not in the index are looked
+    /// at one by one.
     pub fn find<M: Memory>(&self, memory: &M, key: u32) -> Option<u32> {
         self.find_indexed(memory, key).or_else(|| {
             (self.indexed..self.length).find(|&position| self.word(memory, position, 0) == key)
         })
     }
 
-    #[inline]
     fn find_indexed<M: Memory>(&self, memory: &M, key: u32) -> Option<u32> {
         if self.indexed == 0 {
             return None;
@@ -162,9 +157,8 @@ impl Table {
         self.index.find(memory, key, |position| self.word(memory, position, 0) == key)
     }
 
-    /// Appends a record, which the index does not have yet. There must be room for
-    /// it (`reserve`), and none with its key.
-    #[inline]
+    /// Appends a record, which is not yet in the index, and returns its position. The table has
+    /// memory for it (`reserve`), and no record with its key.
     pub fn push<M: Memory>(&mut self, memory: &mut M, record: Record) -> u32 {
         let position = self.length;
         self.put(memory, position, record);
@@ -172,9 +166,8 @@ impl Table {
         position
     }
 
-    /// Removes the record at a position: the last one takes its place, and it
-    /// stands behind the new end.
-    #[inline(never)]
+    /// Removes the record at a position. The last record takes its place, and the removed one
+    /// stands behind the table's new end.
     pub fn swap_remove<M: Memory>(&mut self, memory: &mut M, position: u32) {
         let last = self.length - 1;
         let removed = self.record(memory, position);
@@ -194,8 +187,8 @@ impl Table {
         self.indexed = self.indexed.min(last);
     }
 
-    /// Keeps the records for which `keep` is true, in their order; the others
-    /// stand behind them, in the memory up to the old length. Needs no memory.
+    /// Keeps the records for which `keep` is true, in their order. The other records stand behind
+    /// them, in the memory up to the old length. Needs no memory.
     pub fn partition<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -216,12 +209,11 @@ impl Table {
         }
         if kept < self.length {
             self.length = kept;
-            self.forget_index(supply);
+            self.clear_index(supply);
         }
     }
 
-    /// Sorts the records by key (heapsort: in place, no worst case).
-    #[cfg(feature = "interior-pointers")]
+    /// Sorts the records by key, in place (heapsort, which has no worst case).
     pub fn sort<M: Memory>(&mut self, supply: &mut Supply<M>) {
         let memory = &mut supply.memory;
         for root in (0..self.length / 2).rev() {
@@ -231,12 +223,11 @@ impl Table {
             self.swap(memory, 0, end);
             self.sift_down(memory, 0, end);
         }
-        self.forget_index(supply);
+        self.clear_index(supply);
     }
 
-    /// The position of the last record whose key is at most `key`; the table is
+    /// Returns the position of the last record whose key is at most `key`. The table must be
     /// sorted.
-    #[cfg(feature = "interior-pointers")]
     pub fn last_up_to<M: Memory>(&self, memory: &M, key: u32) -> Option<u32> {
         let (mut low, mut high) = (0, self.length);
         while low < high {
@@ -250,10 +241,10 @@ impl Table {
         low.checked_sub(1)
     }
 
-    /// Forgets all records; the memory behind them stays as it is.
+    /// Removes all records. Their memory keeps its content.
     pub fn clear<M: Memory>(&mut self, supply: &mut Supply<M>) {
         self.length = 0;
-        self.forget_index(supply);
+        self.clear_index(supply);
     }
 
     /// Gives all memory back.
@@ -264,7 +255,8 @@ impl Table {
         self.indexed = 0;
     }
 
-    /// The first position at which the index and the records disagree.
+    /// Returns the first position at which the index and the records disagree; the table's length
+    /// if only their numbers do.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
         if self.index.used(memory) != self.indexed || self.indexed > self.length {
             return Some(self.length);
@@ -274,7 +266,6 @@ impl Table {
         })
     }
 
-    #[cfg(feature = "interior-pointers")]
     fn sift_down<M: Memory>(&self, memory: &mut M, mut root: u32, end: u32) {
         loop {
             let mut child = root * 2 + 1;
@@ -292,14 +283,12 @@ impl Table {
         }
     }
 
-    #[cfg(feature = "interior-pointers")]
     fn swap<M: Memory>(&self, memory: &mut M, one: u32, other: u32) {
         let (a, b) = (self.record(memory, one), self.record(memory, other));
         self.put(memory, one, b);
         self.put(memory, other, a);
     }
 
-    #[inline]
     fn address(&self, position: u32) -> u32 {
         self.records.address + position * RECORD_BYTES
     }
@@ -308,9 +297,10 @@ impl Table {
         self.index.remove(memory, key, position, |memory, other| self.word(memory, other, 0));
     }
 
-    fn forget_index<M: Memory>(&mut self, supply: &mut Supply<M>) {
+    /// Removes all entries of the index.
+    fn clear_index<M: Memory>(&mut self, supply: &mut Supply<M>) {
         if self.indexed > 0 {
-            self.index.empty(supply, self.length);
+            self.index.clear_and_shrink(supply, self.length);
             self.indexed = 0;
         }
     }

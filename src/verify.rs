@@ -1,6 +1,6 @@
-//! The heap verifier: numbered invariants, checked by walking everything.
+//! The heap verifier: numbered invariants, checked by a walk over the whole heap.
 //!
-//! For tests and for hunting a fault: it changes nothing and costs nothing while
+//! The verifier is for tests, and for hunting a fault. It changes nothing, and costs nothing while
 //! it is not called. ARCHITECTURE.md explains each invariant under its number.
 
 use crate::blocks::Blocks;
@@ -16,7 +16,7 @@ use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
 use crate::wrap_table::WrapTable;
 use core::cell::Cell;
 
-/// The invariants, by their numbers.
+/// The invariants, by their numbers. `tests/tables.rs` compares ARCHITECTURE.md with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Invariant {
@@ -24,19 +24,20 @@ pub enum Invariant {
     BlockMap = 1,
     /// Every metadata byte is one that an object or a free granule can have.
     Metadata = 2,
-    /// Objects tile a block: each ends, before the next begins.
+    /// Objects tile a block: each object ends before the next one starts.
     Tiling = 3,
     /// Every reference slot of a live object is null or names a live object.
     References = 4,
     /// In swept blocks there is no object of the dead colour.
     Colours = 5,
-    /// The hole that allocation is in is free and zero.
+    /// The granules of the current hole and of the hole set are free, and those below the current
+    /// hole's limit are zero in memory.
     Hole = 6,
     /// The large-object table and its sums are right.
     LargeTable = 7,
     /// Wrap-table entries and wrapper bits agree, and its sums are right.
     WrapTable = 8,
-    /// The memory counted is the memory taken.
+    /// The memory that is counted is the memory that is taken.
     Accounting = 9,
     /// The shadow stack and the scopes are in bounds, and name live objects.
     Roots = 10,
@@ -47,18 +48,18 @@ pub enum Invariant {
 /// An invariant that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
+    /// Which invariant.
     pub invariant: Invariant,
-    /// Where: an address, or a position in a table.
+    /// Where it is broken: an address, or a position in a table.
     pub at: u32,
 }
 
-/// What a word names that compiled code stored: its lowest three bits may be a tag.
+/// Returns the reference in a word that compiled code stored. The lowest three bits may be a tag.
 fn untagged(word: u32) -> Reference {
     word & !(GRANULE_BYTES - 1)
 }
 
-/// All that there is to check.
+/// Everything that is checked.
 pub struct Verifier<'a, M> {
     /// The memory.
     pub memory: &'a M,
@@ -76,16 +77,16 @@ pub struct Verifier<'a, M> {
     pub wrap_table: &'a WrapTable,
     /// The colour of live objects.
     pub live: u8,
-    /// Whether the supply counts the bytes of all that is known, and their extents are as
-    /// they must be.
+    /// Whether the supply counts as many blocks and bytes as the spaces and tables have, and its
+    /// extents hold their invariants.
     pub is_accounted: bool,
     /// The first violation found.
     pub first: Cell<Option<Violation>>,
 }
 
 impl<M: Memory> Verifier<'_, M> {
-    /// The first invariant that does not hold; one that a program's own words can break,
-    /// only where no other does.
+    /// Returns the first violation. A violation of an invariant that a program's own words can
+    /// break is returned only if there is no other.
     pub fn violation(&self) -> Option<Violation> {
         self.expect_none(self.blocks.inconsistency(self.memory), Invariant::BlockMap);
         self.expect_none(self.large.inconsistency(self.memory), Invariant::LargeTable);
@@ -104,13 +105,13 @@ impl<M: Memory> Verifier<'_, M> {
         self.first.get()
     }
 
-    /// Notes a violation, unless one was noted before that is no less grave.
+    /// Notes a violation, unless one was noted before that is as grave.
     #[inline(never)]
     fn expect(&self, holds: bool, invariant: Invariant, at: u32) {
         if holds {
             return;
         }
-        // Compiled code may store any word where a reference or a root can be.
+        // Compiled code may store any word in a reference slot or as a root.
         let is_mild = |of| matches!(of, Invariant::References | Invariant::Roots);
         let is_worse = match self.first.get() {
             None => true,
@@ -125,9 +126,7 @@ impl<M: Memory> Verifier<'_, M> {
         self.expect(position.is_none(), invariant, position.unwrap_or(0));
     }
 
-    /// The start byte, or the flags, of the live object at an address; 0 where
-    /// there is none.
-    #[inline(never)]
+    /// Returns the start byte, or the flags, of the live object at an address; 0 if there is none.
     fn live_byte(&self, reference: Reference) -> u8 {
         let byte = match self.blocks.page_map().start(self.memory, reference) {
             Some(start) => self.memory.load_u8(start),
@@ -143,7 +142,6 @@ impl<M: Memory> Verifier<'_, M> {
         self.live_byte(reference) != 0
     }
 
-    #[inline(never)]
     fn check_reference(&self, slot: u32) {
         let reference = self.memory.load_u32(slot);
         self.expect(
@@ -153,13 +151,12 @@ impl<M: Memory> Verifier<'_, M> {
         );
     }
 
-    /// The first metadata byte in `from..end` that is not zero, or `end`.
-    #[inline(never)]
+    /// Finds the first metadata byte in `from..end` that is not zero; `end` if there is none.
     fn next_used(&self, from: u32, end: u32) -> u32 {
         metadata::find(self.memory, from, end, u8::MAX)
     }
 
-    /// Checks a block; gives the number of wrappers in it.
+    /// Checks a block, and returns the number of wrappers in it.
     fn check_block(&self, index: u32) -> u32 {
         let block = self.blocks.block(self.memory, index);
         let end = metadata::metadata_end(block);
@@ -185,11 +182,11 @@ impl<M: Memory> Verifier<'_, M> {
         }
     }
 
-    /// Checks the live object whose start byte is at `start`; gives where the
-    /// next may start.
+    /// Checks the live object whose start byte is at `start`, and returns where the next one may
+    /// start.
     fn check_object(&self, start: u32, end: u32) -> u32 {
         let first = self.memory.load_u8(start);
-        // Whether this granule may have reference bits.
+        // Whether the granule at `at` may have reference bits.
         let mut is_precise = metadata::is_traced(first) && !metadata::is_conservative(first);
         let mut at = start;
         loop {
@@ -216,7 +213,7 @@ impl<M: Memory> Verifier<'_, M> {
         }
     }
 
-    /// Checks a large object; gives whether it is a wrapper, as a number.
+    /// Checks a large object, and returns 1 if it is a wrapper, otherwise 0.
     fn check_large(&self, position: u32) -> u32 {
         let flags = self.large.flags(self.memory, position);
         let address = self.large.address(self.memory, position);
@@ -241,11 +238,11 @@ impl<M: Memory> Verifier<'_, M> {
     fn check_hole(&self) {
         let (cursor, limit, end) = self.blocks.hole();
         self.check_free(cursor, end, limit);
-        self.blocks.for_each_hole_aside(self.memory, |from, to| self.check_free(from, to, from));
+        self.blocks.hole_set().for_each(self.memory, |from, to| self.check_free(from, to, from));
     }
 
-    /// Checks that granules of one block are free, and zero in memory up to `limit`.
-    #[inline(never)]
+    /// Checks that the granules from `from` to `to`, in one block, are free, and zero in memory up
+    /// to `limit`.
     fn check_free(&self, from: u32, to: u32, limit: u32) {
         let first = metadata::metadata_of(from);
         let end = first + (to - from) / GRANULE_BYTES;
@@ -272,12 +269,14 @@ impl<M: Memory> Verifier<'_, M> {
 
     fn check_roots(&self) {
         self.expect(self.roots.is_consistent(self.memory), Invariant::Roots, 0);
-        for index in self.roots.indexes().into_iter().flatten() {
-            let word = self.roots.root(self.memory, index);
-            // A mutator that pushes by itself may push what is no address of ours.
-            let elsewhere = !self.blocks.page_map().is_block(self.memory, word);
-            let holds = elsewhere || self.is_live(untagged(word));
-            self.expect(holds, Invariant::Roots, index);
+        for slots in self.roots.indexes() {
+            for slot in slots {
+                let word = self.roots.root(self.memory, slot);
+                // A mutator that pushes by itself may push a word that is not a heap address.
+                let elsewhere = !self.blocks.page_map().is_block(self.memory, word);
+                let holds = elsewhere || self.is_live(untagged(word));
+                self.expect(holds, Invariant::Roots, slot);
+            }
         }
     }
 

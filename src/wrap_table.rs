@@ -1,20 +1,22 @@
 //! The wrap table: host handles tethered to the heap objects that own them.
 //!
-//! An entry is 16 bytes: wrapper, kind, handle, weight. Live entries stand in
-//! front, and behind them, in the same memory, the released ones that wait to be
-//! drained. So an entry passes from live to released in its place: releasing
-//! needs no memory, and therefore cannot fail or lose a handle.
+//! An entry is 16 bytes: wrapper, kind, handle, weight. Live entries stand in front. Behind them,
+//! in the same memory, stand the released entries that wait to be drained. So an entry passes from
+//! live to released in its place: releasing needs no memory, and therefore cannot fail or lose a
+//! handle.
 //!
 //! ```text
 //!   0 ........ live ........ length | .... released .... length + pending | free
 //! ```
 //!
-//! Invariants: each live entry's wrapper is a live object with its wrapper bit
-//! set, and is in no other entry; `registered = length + pending + drained`;
-//! `external` is the sum of the live entries' weights.
+//! Invariants:
+//! 1. The wrapper of each live entry is a live object with its wrapper bit set, and is in no other
+//!    live entry.
+//! 2. `registered = length + pending + drained`.
+//! 3. `external_bytes` is the sum of the live entries' weights.
 //!
-//! Not done here: finding out which wrappers are dead (a collection passes that
-//! in), and telling the host (the doors do).
+//! Not done here: finding out which wrappers are dead (a collection passes that in), and telling
+//! the host (the doors do that).
 
 #[cfg(test)]
 mod tests;
@@ -28,44 +30,49 @@ use crate::units::Reference;
 /// The word of an entry that is its weight.
 const WEIGHT: u32 = 3;
 
-/// A handle to register: what an entry of the table holds.
+/// A handle to register: the content of a live entry.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The object that owns the handle.
     pub wrapper: Reference,
-    /// What the host resource is: the language's own number.
+    /// What kind of resource the handle is: a number of the language's own.
     pub kind: u32,
-    /// Which one: the host's number.
+    /// Which resource it is: a number of the host's.
     pub handle: u32,
-    /// What it costs the host, in bytes.
+    /// What the resource costs the host, in bytes.
     pub weight_bytes: u32,
 }
 
 /// A handle that was released, or that a wrapper owns.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle {
-    /// As registered.
+    /// The kind, as registered.
     pub kind: u32,
-    /// As registered.
+    /// The handle, as registered.
     pub handle: u32,
 }
 
-/// The table.
+/// The wrap table.
 #[derive(Debug)]
 pub struct WrapTable {
     entries: Table,
+    /// Live entries that there may be without growth.
     capacity: u32,
+    /// Live entries that there may be after growth.
     limit: u32,
+    /// Released entries that wait to be drained.
     pending: u32,
     /// The capacity that the table began with.
     least_capacity: u32,
     /// Entries that the last collection left, less those that were disposed of.
-    kept: u32,
+    survivors: u32,
     external_bytes: u64,
     registered: u64,
     drained: u64,
+    /// The most live entries, and the most live and waiting entries, up to the last time that
+    /// either became fewer.
     peak: u32,
     unreleased_peak: u32,
 }
@@ -75,8 +82,7 @@ fn handle_of(entry: Record) -> Handle {
 }
 
 impl WrapTable {
-    /// A table for `capacity` live entries, that may grow to `limit`; it has no
-    /// memory yet.
+    /// Makes a table for `capacity` live entries, which may grow to `limit`. It has no memory yet.
     pub const fn new(capacity: u32, limit: u32) -> Self {
         WrapTable {
             entries: Table::new(),
@@ -84,7 +90,7 @@ impl WrapTable {
             limit,
             least_capacity: capacity,
             pending: 0,
-            kept: 0,
+            survivors: 0,
             external_bytes: 0,
             registered: 0,
             drained: 0,
@@ -93,130 +99,131 @@ impl WrapTable {
         }
     }
 
-    /// Takes the memory. Whether it could be had.
+    /// Takes the memory for `capacity` entries. False if memory refuses it.
     #[must_use]
     pub fn take_memory<M: Memory>(&mut self, supply: &mut Supply<M>) -> bool {
         self.entries.reserve(supply, self.capacity)
     }
 
-    /// Live entries.
+    /// Returns the number of live entries.
     pub fn length(&self) -> u32 {
         self.entries.length()
     }
 
-    /// Bytes that the table takes.
+    /// Returns the bytes that the table takes.
     pub fn size_bytes(&self) -> u32 {
         self.entries.size_bytes()
     }
 
-    /// Live entries that there may be without growth.
+    /// Returns the most live entries that there may be without growth.
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// Released handles that wait to be drained.
+    /// Returns the number of released handles that wait to be drained.
     pub fn pending(&self) -> u32 {
         self.pending
     }
 
-    /// The sum of the live entries' weights.
+    /// Returns the sum of the live entries' weights, in bytes.
     pub fn external_bytes(&self) -> u64 {
         self.external_bytes
     }
 
-    /// Handles ever registered.
+    /// Returns the number of handles ever registered.
     pub fn registered(&self) -> u64 {
         self.registered
     }
 
-    /// Handles ever released, drained or not.
+    /// Returns the number of handles ever released, drained or not.
     pub fn released(&self) -> u64 {
         self.drained + u64::from(self.pending)
     }
 
-    /// The most live entries there were.
+    /// Returns the most live entries that there were at one time.
     pub fn peak(&self) -> u32 {
         self.peak.max(self.length())
     }
 
-    /// The most handles that were live or waiting.
+    /// Returns the most handles that were live or waiting at one time.
     pub fn unreleased_peak(&self) -> u32 {
         self.unreleased_peak.max(self.length() + self.pending)
     }
 
-    /// Whether there are entries that the last collection did not leave.
+    /// Returns true if there are entries that were registered after the last collection.
     pub fn has_new(&self) -> bool {
-        self.length() > self.kept
+        self.length() > self.survivors
     }
 
-    /// Whether so many entries are within the table's limit, if there is no other.
-    pub fn may_have(&self, count: u32) -> bool {
+    /// Returns true if `count` entries are within the table's limit when there are no others.
+    pub fn is_within_limit(&self, count: u32) -> bool {
         count <= self.limit
     }
 
-    /// Whether `count` more entries fit without growth.
+    /// Returns true if `count` more entries fit without growth.
     pub fn has_room(&self, count: u32) -> bool {
         self.length().saturating_add(count) <= self.capacity
     }
 
-    /// Whether `count` more entries fit, after growth if most entries were live at the last
-    /// collection: otherwise each few registrations would need another.
+    /// Returns true if `count` more entries fit, growing if most entries were live at the last
+    /// collection. Without that growth a table of live entries would need a collection at each few
+    /// registrations.
     pub fn has_room_after_growth<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
-        self.has_room(count) || self.kept > self.capacity / 2 && self.reserve(supply, count).is_ok()
+        self.has_room(count)
+            || self.survivors > self.capacity / 2 && self.reserve(supply, count).is_ok()
     }
 
-    /// Makes sure that `count` more can be registered, growing within the limit: to twice the
+    /// Makes sure that `count` more entries can be registered. Grows within the limit: to twice the
     /// capacity, or by what memory gives. Does not collect.
     ///
-    /// Errors: `WrapTableFull`, or `OutOfMemory` where growth is refused.
+    /// Errors: `WrapTableFull`; `OutOfMemory` if memory refuses the growth.
     pub fn reserve<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> Result<(), Error> {
         let live = self.length().saturating_add(count);
         if live > self.limit {
             return Err(Error::WrapTableFull { capacity: self.capacity });
         }
-        // Twice as many wherever memory allows that, whatever waits: a program that drains late
-        // has the same table.
+        // The capacity doubles whatever waits, so that a program that drains late has the same
+        // capacity as one that drains early.
         let doubled = (self.capacity * 2).max(live).min(self.limit);
         if live > self.capacity && self.entries.reserve(supply, doubled + self.pending) {
             self.capacity = doubled;
             return Ok(());
         }
-        // At most `Options::MOST_ENTRIES`, and what waits, which is in memory.
+        // No overflow: `live` is at most `Options::MOST_ENTRIES`, and what waits is in memory.
         let all = live + self.pending;
         if !self.entries.reserve(supply, all) {
             return Err(Error::OutOfMemory { needed_bytes: all.saturating_mul(RECORD_BYTES) });
         }
         if live > self.capacity {
-            self.capacity = (self.entries.room() - self.pending).min(self.limit);
+            self.capacity = (self.entries.capacity() - self.pending).min(self.limit);
         }
         Ok(())
     }
 
-    /// Goes back to room for `count` more entries: what more there is was taken for comfort.
-    /// Whether there was more.
-    pub fn give_comfort_back<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
+    /// Gives back the room for more than `count` more entries, which a growth took beyond need.
+    /// False if there is none.
+    pub fn shrink_to_need<M: Memory>(&mut self, supply: &mut Supply<M>, count: u32) -> bool {
         let capacity = self.least_capacity.max(self.length() + count);
         if capacity >= self.capacity {
             return false;
         }
         self.capacity = capacity;
-        self.entries.shorten(supply, capacity + self.pending);
+        self.entries.shrink_to(supply, capacity + self.pending);
         true
     }
 
-    /// Whether one more entry fits as things are: the common case of `register`.
-    #[inline]
+    /// Returns true if one more entry fits without growth: the common case of `register`.
     pub fn is_ready(&self) -> bool {
         let length = self.entries.length();
-        length < self.capacity && length + self.pending < self.entries.room()
+        length < self.capacity && length + self.pending < self.entries.capacity()
     }
 
-    /// Adds an entry. Room was made (`reserve`), and the wrapper has none.
+    /// Adds an entry. There is room for it (`reserve`), and the wrapper has no entry.
     pub fn push<M: Memory>(&mut self, memory: &mut M, registration: Registration) {
         let Registration { wrapper, kind, handle, weight_bytes } = registration;
         let length = self.entries.length();
         if self.pending > 0 {
-            // The first of the waiting ones makes place by becoming the last.
+            // The first waiting entry becomes the last, and so makes place.
             let first = self.entries.record(memory, length);
             self.entries.put(memory, length + self.pending, first);
         }
@@ -225,13 +232,14 @@ impl WrapTable {
         self.registered += 1;
     }
 
-    /// Both only grow until entries are released or drained: then it is time to look.
+    /// Notes both peaks. The numbers only grow until an entry is released or drained, so they are
+    /// noted just before that.
     fn note_peaks(&mut self) {
         self.peak = self.peak();
         self.unreleased_peak = self.unreleased_peak();
     }
 
-    /// The handle that a wrapper owns.
+    /// Returns the handle that a wrapper owns.
     pub fn lookup<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -241,7 +249,7 @@ impl WrapTable {
         Some(handle_of(self.entries.record(&supply.memory, position)))
     }
 
-    /// Gives the entry of a wrapper another weight. Whether there is one.
+    /// Gives the entry of a wrapper another weight. False if the wrapper has no entry.
     pub fn set_weight<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -258,12 +266,13 @@ impl WrapTable {
         true
     }
 
+    /// Finds the position of a wrapper's entry. Brings the index up to date.
     fn find<M: Memory>(&mut self, supply: &mut Supply<M>, wrapper: Reference) -> Option<u32> {
         self.entries.index_all(supply);
         self.entries.find(&supply.memory, wrapper)
     }
 
-    /// Releases the handle of a wrapper now. Whether it had one.
+    /// Releases the handle of a wrapper now. False if the wrapper has no entry.
     pub fn dispose<M: Memory>(&mut self, supply: &mut Supply<M>, wrapper: Reference) -> bool {
         let Some(position) = self.find(supply, wrapper) else {
             return false;
@@ -273,13 +282,13 @@ impl WrapTable {
         let entry = self.entries.record(memory, position);
         self.entries.swap_remove(memory, position);
         self.external_bytes -= u64::from(entry[3]);
-        self.kept = self.kept.min(self.length());
+        self.survivors = self.survivors.min(self.length());
         self.pending += 1;
         true
     }
 
-    /// Releases the entries whose wrapper is not live, and compacts the others
-    /// in their order. Needs no memory and cannot fail.
+    /// Releases the entries whose wrapper is not live, and moves the others together in their
+    /// order. Needs no memory and cannot fail.
     pub fn release_dead<M: Memory>(
         &mut self,
         supply: &mut Supply<M>,
@@ -296,21 +305,21 @@ impl WrapTable {
             live
         });
         self.external_bytes = external_bytes;
-        self.kept = self.entries.length();
-        self.pending += before - self.kept;
+        self.survivors = self.entries.length();
+        self.pending += before - self.survivors;
         self.shrink(supply);
     }
 
-    /// Goes back to twice what lives, and no further than it began, if three quarters are
-    /// empty. What waits stays where it is.
+    /// Shrinks the capacity to twice the live entries, but not below the first capacity, if at most
+    /// a quarter is used. Waiting entries stay where they are.
     fn shrink<M: Memory>(&mut self, supply: &mut Supply<M>) {
-        if self.kept <= self.capacity / 4 {
-            self.capacity = self.least_capacity.max(self.kept * 2);
+        if self.survivors <= self.capacity / 4 {
+            self.capacity = self.least_capacity.max(self.survivors * 2);
         }
         self.entries.shrink(supply, self.capacity + self.pending);
     }
 
-    /// Takes as many released handles out as there is place for, and gives their number.
+    /// Takes released handles out, as many as `into` has places for, and returns their number.
     pub fn drain<M: Memory>(&mut self, memory: &M, into: &mut [Handle]) -> usize {
         self.note_peaks();
         let mut count = 0;
@@ -326,8 +335,8 @@ impl WrapTable {
         count
     }
 
-    /// Takes the last so many drained ones back, which still stand where they stood.
-    #[cfg(feature = "core")]
+    /// Lets the last `count` drained entries wait again. Nothing may have been registered or
+    /// released since they were drained, because their records are still where they were.
     pub fn put_back(&mut self, count: u32) {
         self.pending += count;
         self.drained -= u64::from(count);
@@ -341,20 +350,19 @@ impl WrapTable {
         self.external_bytes = 0;
     }
 
-    /// Gives the memory back, once nothing waits in it.
+    /// Gives the memory back if no entry waits in it.
     pub fn release_memory<M: Memory>(&mut self, supply: &mut Supply<M>) {
         if self.pending == 0 {
             self.entries.release(supply);
         }
     }
 
-    /// The wrapper of the live entry at a position.
+    /// Returns the wrapper of the live entry at a position.
     pub fn wrapper<M: Memory>(&self, memory: &M, position: u32) -> Reference {
         self.entries.word(memory, position, 0)
     }
 
-    /// The first position at which the index disagrees, or the length where a
-    /// sum does not add up.
+    /// Returns the first position at which the index is wrong; the table's length if a sum is.
     pub fn inconsistency<M: Memory>(&self, memory: &M) -> Option<u32> {
         let weight = |position| u64::from(self.entries.word(memory, position, WEIGHT));
         let external_bytes: u64 = (0..self.length()).map(weight).sum();

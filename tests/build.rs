@@ -1,5 +1,5 @@
-//! `build`: many objects from one program. Small ones are made in a loop of their own, which
-//! must do what the general way does; in a scope there is only that.
+//! `build`: many objects from one program. Small objects are made in a loop of their own, which
+//! must do what the general way does. In a scope the general way makes all of them.
 
 mod common;
 
@@ -8,10 +8,10 @@ use tether_gc::memory::model::ModelMemory;
 use tether_gc::{BuildError, Error, Heap, LayoutId, Options, Reference, Words};
 
 const PUSH: u32 = 2;
-/// The instruction that pops one.
+/// The instruction that pops one root.
 const DROP_ONE: u32 = 1 << 8 | 3;
 
-/// The instruction that makes a leaf of so many bytes.
+/// The instruction that makes a leaf of `bytes` bytes.
 const fn leaf(bytes: u32) -> u32 {
     bytes << 8
 }
@@ -94,7 +94,7 @@ fn a_program_stops_at_the_failing_instruction() {
     let full = Error::RootStackFull { capacity: 4 };
     assert_eq!(heap.build(&[2, 0, 2, 0, 2, 0, 2, 0]), stopped(6, full));
     assert_eq!(heap.build(&[0]), stopped(0, full));
-    // Two are popped, so one can be pushed.
+    // Two roots are popped, so one can be pushed.
     assert_eq!(heap.build(&[pair << 8 | 1, 0]), Ok(3));
     assert_eq!(heap.build(&[3 << 8 | 3]), Ok(0));
     assert_eq!(heap.build(&[]), Ok(0));
@@ -112,14 +112,14 @@ fn small_objects_have_their_words_where_the_layout_says() {
             let mut scalars = Vec::new();
             for index in 0..words {
                 match references >> index & 1 {
-                    // A leaf that can be told from the others.
+                    // A leaf whose content differs from the others'.
                     1 => program.extend([leaf(4), 1_000 + index]),
                     _ => scalars.push(2_000 + index),
                 }
             }
             program.extend([object(layout), 0]);
             program.extend(scalars);
-            // The second and the third are made when the layout is known.
+            // The layout is known when the second and the third object are made.
             assert_eq!(heap.build(&program.repeat(3)), Ok(3));
             for depth in 0..3 {
                 let made = heap.root(depth).unwrap();
@@ -196,14 +196,14 @@ fn a_new_object_is_null_and_zero() {
     let node = heap.define_layout(Words::new(3, 0b11), Words::NONE).unwrap();
     let array = heap.define_layout(Words::new(1, 0), Words::new(2, 0b01)).unwrap();
     let scalars = heap.define_layout(Words::new(2, 0), Words::NONE).unwrap();
-    // In room that a dead object had.
+    // The object gets the room of a dead one.
     let old = [leaf(16), !0, !0, !0, !0, DROP_ONE].repeat(100);
     heap.build(&old).unwrap();
     heap.collect().unwrap();
     let kinds = [(node, 0, 16), (array, 2, 24), (scalars, 0, 8), (0, 12, 16), (1, 12, 16)];
     let large = [(array, 2_000, 16_008), (0, 20_000, 20_000)];
     for (layout, length, size_bytes) in kinds.into_iter().chain(large) {
-        // Twice: the second time the layout is known.
+        // The second time the layout is known.
         let program = [new(layout), length].repeat(2);
         assert_eq!(heap.build(&program), Ok(2), "{layout}");
         for index in 0..2 {
@@ -281,7 +281,7 @@ fn the_last_free_root_is_used_and_no_more() {
         heap.truncate(3).unwrap();
         let stopped = Err(BuildError { at: 4, reason: full });
         assert_eq!(heap.build(&instruction.repeat(3)), stopped);
-        // What pops more than it pushes needs no room.
+        // An instruction that pops more than it pushes needs no room.
         assert_eq!(heap.build(&[object(pair), 0]), Ok(4));
         heap.truncate(0).unwrap();
     }
@@ -312,7 +312,7 @@ fn only_objects_are_pushed() {
         assert_eq!(heap.build(&[PUSH, kept, PUSH, reference]), stopped, "{reference:#x}");
         heap.truncate(3).unwrap();
     }
-    // Those have an operand, which `push` has not.
+    // These instructions have an operand, and `push` has none.
     let word = PUSH | 1 << 8;
     let cut_off = Err(BuildError { at: 0, reason: Error::InvalidInstruction { word } });
     assert_eq!(heap.build(&[word, kept]), cut_off);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use common::shared::Shared;
 use tether_gc::{Error, Heap, Observer, Options, Words, layout};
 
-/// The handles of a host, which are released when the heap is dropped.
+/// The handles of a host, which the observer releases when the heap is dropped.
 #[derive(Clone, Default)]
 struct Host(Rc<RefCell<Vec<u32>>>);
 
@@ -27,8 +27,8 @@ impl Host {
     }
 }
 
-/// A heap with some of everything; handles 0 to 9, of which 7, 8 and 9 are dead, and 9 was
-/// drained.
+/// A heap with some of everything. It has registered handles 0 to 9. The wrappers of 7, 8 and 9 are
+/// dead, and handle 9 was drained.
 fn busy_heap(memory: &Shared, host: &Host) -> Heap<Shared, Host> {
     let mut heap = Heap::with_observer(memory.clone(), Options::DEFAULT, host.clone()).unwrap();
     let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
@@ -72,7 +72,7 @@ fn a_heap_that_was_closed_has_what_was_not_drained() {
     assert_eq!(host.released(), rest);
 }
 
-/// Also one that could not be made, and one of many in the same memory.
+/// Many heaps have one memory in turn, and a heap that cannot be made keeps nothing of it.
 #[test]
 fn what_is_dropped_can_be_had_by_the_next() {
     let (memory, host) = (Shared::new(1_000), Host::default());

@@ -1,5 +1,5 @@
-//! Memory that refuses to grow, at every point of a program in turn: nothing is
-//! lost, nothing panics, and what comes after works.
+//! Memory that refuses to grow, at every point of a program in turn: nothing is lost, nothing
+//! panics, and later operations work.
 
 mod common;
 
@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Error, Heap, Options, Sizing, Words, layout};
 
-/// A program with some of everything. Gives how many handles it handed over, or
-/// the error at which it stopped, and the handles that it took out.
+/// A program with some of everything: how many handles it has handed over, and the handles that it
+/// has drained.
 struct Program {
     given: u32,
     released: Vec<u32>,
@@ -139,7 +139,7 @@ fn options_out_of_range_are_named() {
         refused(Name::Sizing)
     );
     assert_eq!(with(|options| options.heap_limit_bytes = 65_535), refused(Name::HeapLimitBytes));
-    // The error says what is enough.
+    // The error's figure is enough.
     let result = with(|options| options.heap_limit_bytes = 65_536);
     assert_eq!(result, Err(Error::OutOfMemory { needed_bytes: 4 * 65_536 }));
     assert_eq!(with(|options| options.heap_limit_bytes = 4 * 65_536), Ok(()));
@@ -148,7 +148,7 @@ fn options_out_of_range_are_named() {
 #[test]
 #[cfg_attr(miri, ignore = "fills a megabyte")]
 fn what_needs_a_table_to_grow_collects_before_it_gives_up() {
-    // No collection before there is no more to be had.
+    // There is no collection before memory is exhausted.
     let sizing = Sizing::Fixed { budget_bytes: 1 << 30 };
     let options = Options { heap_limit_bytes: 1 << 20, sizing, ..Options::DEFAULT };
     let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
@@ -168,7 +168,7 @@ fn what_needs_a_table_to_grow_collects_before_it_gives_up() {
     assert_eq!(heap.verify(), None);
 }
 
-/// Such a request was refused only after a full collection. No program of the model asked for
+/// Such a request used to be refused only after a full collection. No program of the model asked for
 /// more than its limit.
 #[test]
 fn what_no_collection_can_help_is_refused_without_one() {
@@ -182,7 +182,7 @@ fn what_no_collection_can_help_is_refused_without_one() {
     assert_eq!(heap.statistics().collections, 0);
 }
 
-/// A heap of 2 MiB in which all lives but a few objects, and the objects.
+/// A heap of 2 MiB in which everything lives but a few objects, and those few.
 fn full_heap(options: Options) -> (Heap<ModelMemory>, Vec<u32>) {
     let options = Options { heap_limit_bytes: 2 << 20, root_capacity: 30_000, ..options };
     let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
@@ -194,7 +194,7 @@ fn full_heap(options: Options) -> (Heap<ModelMemory>, Vec<u32>) {
     (heap, objects)
 }
 
-/// How many collections so many requests start.
+/// Returns how many collections `requests` requests start.
 fn collections(heap: &mut Heap<ModelMemory>, requests: u32, size_bytes: u32) -> u32 {
     let before = heap.statistics().collections;
     for _ in 0..requests {
@@ -203,7 +203,8 @@ fn collections(heap: &mut Heap<ModelMemory>, requests: u32, size_bytes: u32) -> 
     heap.statistics().collections - before
 }
 
-/// Each request brought a full collection. The model asked for one before any refusal.
+/// Each request used to bring a full collection. The model demanded a collection before any
+/// refusal.
 #[test]
 #[cfg_attr(miri, ignore = "fills megabytes")]
 fn a_heap_in_which_all_lives_does_not_collect_for_each_request() {
@@ -211,7 +212,7 @@ fn a_heap_in_which_all_lives_does_not_collect_for_each_request() {
     assert!(collections(&mut heap, 128, 100) <= 16, "eight, and at 1, 2, 4, …");
     assert!(collections(&mut heap, 6_500, 100) <= 101);
     assert!(collections(&mut heap, 650, 8_000) <= 11);
-    // Ten objects free: they are had, again and again, for a collection in 64 refusals.
+    // Ten objects are free, and are allocated again and again, with one collection in 64 refusals.
     for root in 0..10 {
         heap.set_root(root, 0).unwrap();
     }
@@ -226,7 +227,7 @@ fn a_heap_in_which_all_lives_does_not_collect_for_each_request() {
     assert!(collections(&mut heap, 100, 100) <= 15);
 }
 
-/// What makes room: dropping the one root of it all, in several ways.
+/// One root reaches all objects. Two ways drop it, and two have the heap forget futile collections.
 #[test]
 #[cfg_attr(miri, ignore = "fills megabytes")]
 fn a_heap_that_has_given_up_sees_that_its_roots_go() {
@@ -256,7 +257,7 @@ fn a_heap_that_has_given_up_sees_that_its_roots_go() {
             }
             assert!(count > 200_000);
             collections(&mut heap, 200, 8);
-            // The last two leave the root: nothing can be had, but there is a collection.
+            // The last two ways leave the root: no memory can be had, but there is a collection.
             let before = heap.statistics().collections;
             make_room(&mut heap);
             let had = heap.allocate(layout::LEAF, 8).is_ok();
@@ -276,14 +277,14 @@ fn a_heap_that_has_given_up_collects_when_there_are_fewer_roots() {
     collections(&mut heap, 200, 100);
     let request = |heap: &mut Heap<ModelMemory>| heap.allocate(layout::LEAF, 100);
     assert!(request(&mut heap).is_err());
-    // With the pin there was one root more; now there is one less than ever since, and two
+    // The pin was one root more. Now there are fewer roots than at any refusal before, and two
     // objects can be had.
     heap.truncate(objects.len() as u32 - 2).unwrap();
     assert!(request(&mut heap).is_ok() && request(&mut heap).is_ok());
     assert!(request(&mut heap).is_err());
     heap.unpin(objects[0]).unwrap();
     assert!(request(&mut heap).is_ok());
-    // When most of it is free, nothing is futile any more.
+    // When most of the heap is free, no collection is futile.
     heap.truncate(1_000).unwrap();
     assert!((0..100_000).all(|_| request(&mut heap).is_ok()));
 }

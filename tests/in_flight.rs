@@ -1,8 +1,8 @@
 //! Every operation that may collect and has objects among its operands keeps them: when memory
 //! is short, and when each operation collects.
 //!
-//! The objects of a case hang on nothing else. The model found none of these losses by itself
-//! before it knew ranges and tags: its heaps were seldom short of memory at just that call.
+//! Nothing else refers to the objects of a case. The model found none of these losses before it knew
+//! ranges and tags: its heaps were seldom short of memory at just that call.
 
 mod common;
 
@@ -53,7 +53,7 @@ fn kept(name: &str, of: &Objects) -> Vec<Reference> {
     }
 }
 
-/// The objects, rooted by nothing.
+/// Makes the objects, which nothing roots.
 fn objects(heap: &mut Heap<ModelMemory>, words: u32) -> Objects {
     let (node, array) = (node(heap), array(heap));
     for object in 0..3 {
@@ -87,7 +87,7 @@ fn check(heap: &mut Heap<ModelMemory>, name: &str, operation: Operation, of: &Ob
 #[test]
 fn operands_live_when_each_operation_collects() {
     for (name, operation) in OPERATIONS {
-        // These collect for lack of memory alone.
+        // These operations collect only for lack of memory.
         if matches!(name, "pin" | "add_roots") {
             continue;
         }
@@ -99,7 +99,7 @@ fn operands_live_when_each_operation_collects() {
     }
 }
 
-/// Memory of which not a byte more can be had, and nearly all of which is garbage.
+/// The heap can have not a byte more, and nearly all of it is garbage.
 #[test]
 #[cfg_attr(miri, ignore = "fills a megabyte for each")]
 fn operands_live_when_memory_is_short() {
@@ -117,12 +117,12 @@ fn operands_live_when_memory_is_short() {
         };
         let mut heap = Heap::new(memory, options).unwrap();
         let of = objects(&mut heap, words);
-        // The wrap table is full of wrappers that are dead soon.
+        // The wrap table is full of wrappers that will soon be dead.
         for handle in 0..64 {
             let wrapper = heap.wrap(1, 2, handle).unwrap();
             heap.push(wrapper).unwrap();
         }
-        // More than there will be room to pin.
+        // More objects than there will be room to pin.
         for _ in 0..10_000 {
             let filler = heap.allocate(layout::LEAF, 8).unwrap();
             heap.push(filler).unwrap();
@@ -132,7 +132,7 @@ fn operands_live_when_memory_is_short() {
                 heap.push(filler).unwrap();
             }
         }
-        // And so are those of pins and ranges.
+        // The tables of pins and of ranges are full too.
         let mut position = 3;
         while name == "pin" && heap.pin(heap.root(position).unwrap()).is_ok() {
             position += 1;

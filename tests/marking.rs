@@ -7,7 +7,7 @@ use common::{array, heap, node};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Heap, Options, Reference, Sizing, Words, layout};
 
-/// Collects twice: with no memory to be had at all, and with memory to spare.
+/// Collects twice: while no memory can be had, and with memory to spare.
 fn collect_both_ways(heap: &mut Heap<ModelMemory>) {
     heap.memory_mut().set_exhausted(true);
     heap.collect().unwrap();
@@ -68,7 +68,7 @@ fn an_array_of_four_million_references_to_traced_objects() {
 }
 
 /// A tree whose nodes are arrays of `fan_out` references, `depth` levels deep,
-/// with numbered leaves. Gives its root, which is pushed.
+/// with numbered leaves. Returns the tree's root, which is pushed.
 fn tree(heap: &mut Heap<ModelMemory>, fan_out: u32, depth: u32) -> Reference {
     let array = array(heap);
     if depth == 0 {
@@ -159,7 +159,7 @@ fn marking_at_the_heap_limit() {
     assert_eq!(heap.verify(), None);
     assert_eq!(list_length(&heap, heap.root(0).unwrap()), length);
     assert!(u64::from(length) * 8 > 18 << 20, "{length} nodes: most of the limit was used");
-    // Half of it goes, and allocation works again.
+    // Half of the heap dies, and allocation works again.
     let mut middle = heap.root(0).unwrap();
     for _ in 0..length / 2 {
         middle = heap.get(middle, 0).unwrap();
@@ -172,8 +172,8 @@ fn marking_at_the_heap_limit() {
     assert_eq!(heap.verify(), None);
 }
 
-/// More roots, each of an object with references, than the mark stack has room
-/// for, while it may not grow: as pushed roots, and as pins.
+/// There are more roots, pushed ones and pins, than the mark stack has room for, and the stack may
+/// not grow. Each root is an object with references.
 #[test]
 #[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
 fn many_roots_while_the_mark_stack_may_not_grow() {
@@ -200,7 +200,7 @@ fn many_roots_while_the_mark_stack_may_not_grow() {
     assert_eq!(heap.verify(), None);
 }
 
-/// The same for what an operation holds itself while it collects.
+/// An operation that collects holds more objects than the mark stack has room for.
 #[test]
 #[cfg_attr(miri, ignore = "needs more objects than the mark stack has room for")]
 fn many_references_in_flight_while_the_mark_stack_may_not_grow() {
@@ -254,8 +254,6 @@ fn many_large_objects_while_the_mark_stack_may_not_grow() {
     }
 }
 
-/// A large object comes off a nearly full mark stack, and most of what it refers
-/// to does not fit: it must be traced again.
 #[test]
 fn a_word_in_flight_that_points_inside_an_object_keeps_it() {
     let options = Options { interior_pointers: true, stress: 1, ..Options::DEFAULT };
@@ -269,10 +267,10 @@ fn a_word_in_flight_that_points_inside_an_object_keeps_it() {
     }
 }
 
-/// Makes a shape of objects, all of which the first root reaches; gives how many.
+/// Makes a shape of objects, all of which the first root reaches. Returns how many objects.
 type Shape = fn(&mut Heap<Shared>) -> u32;
 
-/// A list in memory's order, each of whose nodes holds an older object, far away.
+/// A list in the order of addresses. Each node holds an older object, far away.
 fn list_over_older(heap: &mut Heap<Shared>) -> u32 {
     const COUNT: u32 = 30_000;
     let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
@@ -339,7 +337,7 @@ fn strewn(heap: &mut Heap<Shared>) -> u32 {
         let spine = heap.create(pair, 0, &[fan, heap.root(0).unwrap()]).unwrap();
         heap.set_root(0, spine).unwrap();
         heap.pop().unwrap();
-        // The next node is near and the leaf is not: each leaves one more leaf on the stack.
+        // The next node is near and the leaf is far: each node leaves one more leaf on the stack.
         let leaves = heap.depth();
         for _ in 0..SPINE {
             let leaf = heap.allocate(pair, 0).unwrap();
@@ -356,8 +354,8 @@ fn strewn(heap: &mut Heap<Shared>) -> u32 {
     ROUNDS * (PAGES + 2 + 2 * SPINE)
 }
 
-/// All marked objects were traced again after each overflow of the stack. The model's heaps
-/// have too few objects to overflow it, and it does not look at time.
+/// All marked objects used to be traced again after each overflow of the stack. The model's heaps
+/// have too few objects to overflow it, and the model does not look at time.
 #[test]
 #[cfg_attr(miri, ignore = "a hundred thousand objects")]
 fn without_memory_for_its_stack_marking_takes_at_most_three_times_as_long() {
@@ -387,7 +385,7 @@ fn without_memory_for_its_stack_marking_takes_at_most_three_times_as_long() {
             assert_eq!(heap.verify(), None);
             accesses
         };
-        // Twice each, so that what was dead at first is swept.
+        // Twice each, so that objects that were dead at first are swept.
         let [_, usual] = [false; 2].map(&mut collect);
         let [_, exhausted] = [true; 2].map(&mut collect);
         assert!(exhausted <= 3 * usual, "{name}: {exhausted} accesses, and {usual} with memory");

@@ -1,22 +1,22 @@
-//! Random programs against the model (`fuzz/model`): after every operation the cheap
-//! facts agree, after every collection everything does. `cargo xtask soak` runs more of
-//! them, `cargo xtask fuzz` those that a fuzzer makes.
+//! Random programs against the model (`fuzz/model`). After every operation the facts agree that are
+//! cheap to look up, and after every collection everything does. `cargo xtask soak` runs more such
+//! programs, `cargo xtask fuzz` those that a fuzzer makes.
 
 use std::env;
 use std::ops::Range;
 
 use tether_gc::memory::model::ModelMemory;
-use tether_gc::{Options, Sizing};
+use tether_gc::{Options, Sizing, StressModes};
 use tether_model::choices::Choices;
 use tether_model::faults;
 use tether_model::limits;
 use tether_model::run::{Setup, run_bytes, run_seed, run_setup};
 use tether_model::subject::Native;
 
-/// Under Miri, which is thousands of times as slow, there are fewer.
+/// Whether programs are short: under Miri, which is thousands of times as slow.
 const SMALL: bool = cfg!(miri);
 
-/// The seeds of so many programs; of a tenth where each of many mutants is to be seen.
+/// The seeds of `programs` programs; of a tenth as many if each of many mutants is to be tested.
 fn seeds(programs: u64) -> Range<u64> {
     let share = if env::var_os("TETHER_FEW_PROGRAMS").is_some() { 10 } else { 1 };
     0..(programs / share).max(1)
@@ -35,11 +35,12 @@ fn random_programs_agree_when_every_operation_collects() {
     let options = Options { stress: 1, root_capacity: 300, ..Options::DEFAULT };
     let setup = Setup {
         options,
+        modes: StressModes::NONE,
         most_pages: 4_000,
         gap_pages: 1,
         refuses: false,
         is_heavy: false,
-        dangles: false,
+        may_dangle: false,
         is_high: false,
     };
     let (seeds, steps) = if SMALL { (0..1, 15) } else { (seeds(20), 1_000) };
@@ -57,7 +58,7 @@ fn programs_made_of_bytes_agree_with_the_model() {
             (0..if SMALL { 100 } else { 4_096 }).map(|_| choices.below(256) as u8).collect();
         run_bytes(&bytes);
     }
-    // Cut off anywhere, and none at all.
+    // The bytes are cut off anywhere, even at the start.
     for length in 0..if SMALL { 3 } else { 64 } {
         run_bytes(&vec![0xff; length]);
     }
@@ -81,11 +82,12 @@ fn refusals_at_random_lose_nothing() {
     };
     let setup = Setup {
         options,
+        modes: StressModes::NONE,
         most_pages: 100,
         gap_pages: 0,
         refuses: true,
         is_heavy: !SMALL,
-        dangles: false,
+        may_dangle: false,
         is_high: false,
     };
     let (seeds, steps) = if SMALL { (0..1, 30) } else { (seeds(40), 2_000) };

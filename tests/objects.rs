@@ -6,21 +6,10 @@ use common::shared::Shared;
 use common::{array, at_size, heap, node};
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{
-    BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, Sizing, Store, WordBuffer,
-    Words, layout,
+    BuildError, Error, Heap, LARGEST_OBJECT_BYTES, Options, Reference, Sizing, Store, Words, layout,
 };
 
-/// Words of objects that are read: no more room than is asked for.
-struct Growing(Vec<u32>);
-
-impl WordBuffer for Growing {
-    fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error> {
-        self.0.resize(words.max(self.0.len()), 0);
-        Ok(&mut self.0)
-    }
-}
-
-/// References that are none, each with what is wrong with it.
+/// Words that are not references to live objects, each with the reason.
 fn bad_references(heap: &mut Heap<ModelMemory>) -> Vec<(&'static str, Reference)> {
     let live = heap.allocate(layout::LEAF, 64).unwrap();
     heap.push(live).unwrap();
@@ -61,7 +50,7 @@ fn what_is_no_object_is_refused_and_nothing_happens() {
         assert_eq!(heap.read_bytes(reference, 0, &mut [0]), Err(refused), "read_bytes, {what}");
         assert_eq!(heap.write_words(reference, 0, &[0]), Err(refused), "write_words, {what}");
         assert_eq!(heap.write_bytes(reference, 0, &[0]), Err(refused), "write_bytes, {what}");
-        let read = heap.read_objects(&[reference], 9, &mut Growing(Vec::new()));
+        let read = heap.read_objects(&[reference], &mut []);
         assert_eq!(read, Err(refused), "read-objects, {what}");
         assert_eq!(heap.pin(reference), Err(refused), "pin, {what}");
         assert_eq!(heap.unpin(reference), Err(refused), "unpin, {what}");
@@ -264,7 +253,7 @@ fn words_that_look_like_references_never_corrupt() {
             heap.set(keep, index, object).unwrap();
             let words = heap.size_of(object).unwrap() / 4;
             for word in 0..words {
-                // Near real objects, and anywhere.
+                // Addresses near real objects, and anywhere.
                 let forged = match random() % 3 {
                     0 => keep.wrapping_add(random() % 200_000),
                     1 => random(),
@@ -290,16 +279,27 @@ fn objects_are_read_whole_as_many_as_fit() {
         })
         .collect();
     let all = [8, 1, 0, 16, 2, 0, 0, 0, 24, 3, 0, 0, 0, 0, 0, 32, 4, 0, 0, 0, 0, 0, 0, 0];
-    for (most_words, words) in
-        [(0, 3), (3, 3), (7, 3), (8, 8), (14, 8), (15, 15), (23, 15), (24, 24), (u32::MAX, 24)]
-    {
-        // One that is empty, and one that has room for all.
-        for mut buffer in [Growing(Vec::new()), Growing(vec![7; 100])] {
-            assert_eq!(heap.read_objects(&objects, most_words, &mut buffer), Ok(words));
-            assert_eq!(buffer.0[..words], all[..words], "at most {most_words} words");
-        }
+    for (room, read) in [
+        (0, (0, 0)),
+        (2, (0, 0)),
+        (3, (1, 3)),
+        (7, (1, 3)),
+        (8, (2, 8)),
+        (15, (3, 15)),
+        (23, (3, 15)),
+        (24, (4, 24)),
+        (100, (4, 24)),
+    ] {
+        let mut into = vec![7; room];
+        assert_eq!(heap.read_objects(&objects, &mut into), Ok(read));
+        assert_eq!(into[..read.1], all[..read.1], "with room for {room} words");
+        assert!(into[read.1..].iter().all(|&word| word == 7), "nothing else is written");
     }
-    assert_eq!(heap.read_objects(&[], u32::MAX, &mut Growing(Vec::new())), Ok(0));
+    assert_eq!(heap.read_objects(&[], &mut []), Ok((0, 0)));
+    // The error comes only when the reading reaches the bad object.
+    let bad = Err(Error::InvalidRef { reference: 4 });
+    assert_eq!(heap.read_objects(&[objects[0], 4], &mut [0; 3]), bad);
+    assert_eq!(heap.read_objects(&[objects[0], 4], &mut [0; 2]), Ok((0, 0)));
 }
 
 #[test]
@@ -325,8 +325,8 @@ fn other_growers_of_memory_do_no_harm() {
     assert_eq!(heap.verify(), None);
 }
 
-/// The table of large objects grew before there was the object: by so much that the object
-/// had no room; and if that was refused, its index stayed empty.
+/// The table of large objects used to grow before the object was allocated, by so much that the
+/// object had no room. And if that growth was refused, the table's index stayed empty.
 #[test]
 #[cfg_attr(miri, ignore = "megabytes of objects")]
 fn a_large_object_comes_before_its_table_grows() {
@@ -345,11 +345,11 @@ fn a_large_object_comes_before_its_table_grows() {
         let used = full_of(count, u64::MAX).0.statistics().heap_bytes;
         for pages in 4..8 {
             let (mut heap, memory) = full_of(count, used + pages * 65_536);
-            // Three are for the table and its index.
+            // Three pages are for the table and its index.
             let size_bytes = (pages as u32 - 3) * 65_536 - 24;
             assert!(heap.allocate(layout::LEAF, size_bytes).is_ok(), "{count}, {pages} pages");
             let _ = heap.allocate(layout::LEAF, 65_000);
-            // Objects are found by the index as before.
+            // The index finds objects as before.
             let before = memory.accesses();
             heap.collect().unwrap();
             let accesses = memory.accesses() - before;

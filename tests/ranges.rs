@@ -1,5 +1,4 @@
 //! Root ranges: memory of the program's own whose words keep objects.
-#![cfg(feature = "interior-pointers")]
 
 mod common;
 
@@ -9,7 +8,7 @@ use tether_gc::memory::Memory;
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Error, Heap, Options, Reference};
 
-/// A heap, and the address of 8 words of the program's own, all zero.
+/// Makes a heap, and 8 words of the program's own, all zero. Returns the heap and their address.
 fn heap_with_words() -> (Heap<ModelMemory>, u32) {
     let mut heap = heap(Options::DEFAULT);
     let words = heap.memory_mut().take_pages(1, 1).unwrap();
@@ -17,8 +16,8 @@ fn heap_with_words() -> (Heap<ModelMemory>, u32) {
     (heap, words)
 }
 
-/// An object that nothing else refers to, put into the word at an address, by its start
-/// or by an address inside.
+/// Allocates an object and stores its address plus `offset` in the word at `address`. Nothing else
+/// refers to the object.
 fn put(heap: &mut Heap<ModelMemory>, address: u32, offset: u32) -> Reference {
     let object = heap.allocate(LEAF, 40).unwrap();
     heap.memory_mut().store_u32(address, object + offset);
@@ -45,13 +44,13 @@ fn the_words_of_a_range_keep_what_they_point_into() {
 #[test]
 fn a_range_is_of_whole_words() {
     let (mut heap, words) = heap_with_words();
-    // The second and the third of five are all in it.
+    // Of five words the range has the second and the third.
     heap.add_roots(words + 1, words + 15).unwrap();
     let objects: Vec<_> = (0..5).map(|index| put(&mut heap, words + index * 4, 0)).collect();
     heap.collect().unwrap();
     let live: Vec<_> = objects.iter().map(|&object| heap.is_object(object)).collect();
     assert_eq!(live, [false, true, true, false, false]);
-    // It is known by its beginning.
+    // A range is known by its beginning.
     assert_eq!(heap.remove_roots(words + 1), Ok(()));
 }
 
@@ -125,7 +124,7 @@ fn a_range_lies_in_memory() {
         let refused = Err(Error::OutOfBounds { size_bytes: end });
         assert_eq!(heap.add_roots(begin, end), refused, "{begin:#x}..{end:#x}");
     }
-    // A refused one leaves the one before it as it was.
+    // A range that is refused leaves the range before it as it was.
     heap.collect().unwrap();
     assert!(heap.is_object(kept) && !heap.is_object(lost));
     assert_eq!(heap.remove_roots(words), Ok(()));
@@ -135,8 +134,8 @@ fn a_range_lies_in_memory() {
     assert_eq!(heap.add_roots(words, words), Err(Error::Closed));
 }
 
-/// `add_roots` collected with its own range not yet among the roots. The model's memory was
-/// never short there while the range named anything.
+/// `add_roots` used to collect before its own range was among the roots. The model's memory was
+/// never short there while the range named an object.
 #[test]
 fn add_roots_keeps_what_the_range_names_when_it_collects() {
     let mut heap = heap(Options::DEFAULT);
@@ -164,7 +163,7 @@ fn add_roots_keeps_what_the_range_names_when_it_collects() {
     assert!(heap.is_object(object) && heap.is_object(large));
 }
 
-/// Both begin at the same whole word, and are ranges of their own all the same.
+/// Two ranges that begin at different bytes of one word are different ranges.
 #[test]
 fn a_range_that_begins_some_bytes_earlier_leaves_the_other_as_it_is() {
     let mut heap = heap(Options::DEFAULT);
@@ -180,7 +179,7 @@ fn a_range_that_begins_some_bytes_earlier_leaves_the_other_as_it_is() {
     heap.collect().unwrap();
     assert!(!heap.is_object(object));
     heap.remove_roots(words + 1).unwrap();
-    // Where no range can begin; that of the stack is not meant.
+    // No range can begin at the last address, although the stack's range has it as its key.
     heap.add_roots(0, words + 16).unwrap();
     let refused = Error::OutOfBounds { size_bytes: u32::MAX };
     assert_eq!(heap.add_roots(u32::MAX, u32::MAX), Err(refused));

@@ -103,7 +103,7 @@ fn scopes_and_pushed_roots_share_the_capacity() {
     assert_eq!(heap.wrap(1, 1, 0), Err(full));
     assert_eq!(heap.enter_scope(), Err(full));
     assert_eq!(heap.statistics(), before);
-    // Leaving always works: the scope's own slot is free again.
+    // Leaving always works, because the scope's own slot becomes free.
     let kept = heap.root(0).unwrap();
     heap.leave_scope(kept).unwrap();
     heap.push(0).unwrap();

@@ -1,5 +1,5 @@
-//! The wrap table: exactly-once release, and a table that is full only when every
-//! entry is live.
+//! The wrap table: every handle is released exactly once, and the table is full only if every entry
+//! is live.
 
 mod common;
 
@@ -9,9 +9,9 @@ use tether_gc::memory::Memory;
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Error, Handle, Heap, Options, Registration, layout::LEAF};
 
-/// Entries of the wrap table, and handles until a collection is due.
+/// Entries of the wrap table. A collection is due after as many handles.
 const CAPACITY: u32 = at_size(Options::DEFAULT.wrap_capacity, 16);
-/// The default options, with that table.
+/// The default options, with a table of that size.
 const OPTIONS: Options = Options {
     wrap_capacity: CAPACITY,
     wrap_limit: CAPACITY,
@@ -19,8 +19,8 @@ const OPTIONS: Options = Options {
     ..Options::DEFAULT
 };
 
-/// Ends a heap, and checks that handles `0..given` of kind 1 were each released
-/// once: those `released` before, and the rest now.
+/// Closes a heap, and checks that handles `0..given` of kind 1 were each released once: those in
+/// `released` before, and the rest now.
 fn close_and_check(heap: &mut Heap<ModelMemory>, mut released: Vec<Handle>, given: u32) {
     heap.close().unwrap();
     released.extend(drain(heap));
@@ -41,7 +41,8 @@ fn a_million_dead_wrappers_go_through_a_table_of_4096() {
     const HANDLES: u32 = at_size(1_000_000, 50);
     assert!(cfg!(miri) || OPTIONS == Options::DEFAULT);
     let full = Options { handle_floor: CAPACITY, ..OPTIONS };
-    // What starts the collections, by how many entries: their number, or the full table.
+    // The number of handles starts the collections, or the full table. `entries` is their number
+    // then.
     for (options, entries) in [(OPTIONS, CAPACITY - 1), (full, CAPACITY)] {
         let mut heap = heap(options);
         let mut released = Vec::new();
@@ -54,7 +55,7 @@ fn a_million_dead_wrappers_go_through_a_table_of_4096() {
         let statistics = heap.statistics();
         assert_eq!(statistics.wrap_table_capacity, CAPACITY);
         assert_eq!(statistics.wrap_table_peak, entries);
-        // Those that wait to be drained, and the one being registered.
+        // The handles that wait to be drained, and the one being registered.
         assert_eq!(statistics.unreleased_peak, entries + 1);
         assert_eq!(statistics.collections, HANDLES / entries);
         close_and_check(&mut heap, released, HANDLES);
@@ -178,7 +179,7 @@ fn with_many_live_handles_collections_come_in_proportion() {
     for handle in LIVE..LIVE * 7 / 2 {
         heap.wrap(1, handle, 0).unwrap();
     }
-    // live + max(floor, live), and what waits.
+    // live + max(floor, live), and the handles that wait.
     assert!(heap.statistics().wrappers_live <= 2 * LIVE);
     assert_eq!(heap.statistics().collections - before, 2);
     close_and_check(&mut heap, Vec::new(), LIVE * 7 / 2);
@@ -203,7 +204,7 @@ fn heavy_handles_start_collections() {
 fn handles_and_weights_up_to_the_floor_start_no_collection() {
     let options = Options { handle_floor: 10, weight_floor_bytes: 1_000, ..Options::DEFAULT };
     let collections = |heap: &Heap<ModelMemory>| heap.statistics().collections;
-    // One by one, 10 handles, and then one more.
+    // 10 handles one by one, and then one more.
     let mut one_by_one = heap(options);
     for handle in 0..10 {
         one_by_one.wrap(1, handle, 0).unwrap();
@@ -211,7 +212,7 @@ fn handles_and_weights_up_to_the_floor_start_no_collection() {
     assert_eq!(collections(&one_by_one), 0);
     one_by_one.wrap(1, 10, 0).unwrap();
     assert_eq!(collections(&one_by_one), 1);
-    // The same by `register`, which the last wrapper survives.
+    // `register` collects at the same number of handles, and its own wrapper survives.
     let mut registered = heap(options);
     for handle in 0..11 {
         let object = registered.allocate(LEAF, 8).unwrap();
@@ -219,7 +220,8 @@ fn handles_and_weights_up_to_the_floor_start_no_collection() {
         assert_eq!(collections(&registered), u32::from(handle == 10));
         assert_eq!(registered.handle_of(object), Ok(Handle { kind: 1, handle }));
     }
-    // So many at a time, of so much weight each; beside one without weight, which may be dead.
+    // Several handles at a time, of equal weight, beside one handle without weight, whose wrapper
+    // may be dead.
     for (count, weight_bytes, collected) in
         [(9, 0, 0), (10, 0, 1), (9, 111, 0), (9, 112, 1), (1, 1_000, 0), (1, 1_001, 1)]
     {
@@ -236,7 +238,6 @@ fn handles_and_weights_up_to_the_floor_start_no_collection() {
     close_and_check(&mut registered, Vec::new(), 11);
 }
 
-#[cfg(feature = "stress")]
 #[test]
 fn a_registration_is_one_of_the_operations_that_stress_counts() {
     let mut heap = heap(Options::DEFAULT);
@@ -276,7 +277,7 @@ fn dispose_releases_once() {
     assert_eq!(heap.pending(), 1);
     assert_eq!(heap.statistics().external_bytes, 5);
     assert_eq!(heap.get(wrapper, 1), Ok(0), "the object lives on");
-    // It may own another handle now.
+    // The object may own another handle now.
     heap.register(wrapper, 1, 2, 0).unwrap();
     assert_eq!(
         heap.register(wrapper, 1, 3, 0),
@@ -411,8 +412,8 @@ fn handles_that_never_met_a_collection_are_released_by_close() {
     assert_eq!(released, (1..=100).collect::<Vec<_>>());
 }
 
-/// Without memory for its index, the table is searched entry by entry; with an index
-/// for a part of it, both ways.
+/// If memory refuses the index, the table is searched entry by entry. If the index has only a part
+/// of the entries, the others are searched one by one.
 #[test]
 #[cfg_attr(miri, ignore = "looks for each of 350 handles, one by one")]
 fn handles_are_found_when_there_is_no_memory_for_an_index() {
@@ -444,7 +445,7 @@ fn handles_are_found_when_there_is_no_memory_for_an_index() {
     heap.memory_mut().set_exhausted(false);
     heap.dispose(wrappers[5].0).unwrap();
     check(&mut heap, &wrappers, &[0, 5]);
-    // More than the index has room for: it stays as it is.
+    // There are more entries than the index has room for, and it stays as it is.
     add(&mut heap, &mut wrappers, 150);
     heap.memory_mut().set_exhausted(true);
     for index in [7, 340, 349, 20, 250] {
@@ -456,8 +457,8 @@ fn handles_are_found_when_there_is_no_memory_for_an_index() {
     assert_eq!(drain(&mut heap).len(), 7);
 }
 
-/// A failed batch in a scope left what it had made on the shadow stack, for good. The model
-/// left its scopes at such an error, and so never saw it.
+/// A batch that failed in a scope used to leave its objects on the shadow stack for good. The model
+/// left its scopes at such an error, and so never saw that.
 #[test]
 fn a_wrap_many_that_fails_in_a_scope_leaves_no_roots_there() {
     let mut heap = heap(Options { root_capacity: 100, ..Options::DEFAULT });
@@ -478,8 +479,8 @@ fn a_wrap_many_that_fails_in_a_scope_leaves_no_roots_there() {
     assert_eq!(heap.statistics().live_bytes, 8, "only the one that is pushed");
 }
 
-/// What is disposed of brought a collection, though never more than one handle was out. The
-/// model counts no collections that are not necessary.
+/// Handles that were disposed of used to bring a collection, though never more than one handle was
+/// out. The model does not notice collections that are not necessary.
 #[test]
 fn a_handle_that_is_disposed_of_brings_no_collection() {
     let mut heap = heap(Options::DEFAULT);
@@ -495,7 +496,7 @@ fn a_handle_that_is_disposed_of_brings_no_collection() {
     assert_eq!(heap.statistics().collections, 0);
 }
 
-/// And no more than the bound may be dead, whatever is disposed of in between.
+/// No more handles than the bound may be dead, whatever is disposed of in between.
 #[test]
 fn disposing_of_handles_does_not_put_a_collection_off() {
     let mut heap = heap(Options { handle_floor: 100, ..Options::DEFAULT });
@@ -512,8 +513,8 @@ fn disposing_of_handles_does_not_put_a_collection_off() {
     }
 }
 
-/// A table that most live entries fill grew after each collection, before what had started
-/// the collection was served.
+/// A table that live entries nearly filled used to grow after each collection, before the request
+/// that had started the collection was served.
 #[test]
 fn the_table_grows_when_a_registration_asks_and_not_for_an_allocation() {
     let options = Options { wrap_capacity: 8, wrap_limit: 64, ..Options::DEFAULT };
@@ -529,13 +530,13 @@ fn the_table_grows_when_a_registration_asks_and_not_for_an_allocation() {
     assert_eq!((statistics.wrap_table_capacity, statistics.collections), (16, 1));
 }
 
-/// Each was a full collection in vain: of a table that has no dead entries, of one that can
-/// never have so many, and a second one of the same heap.
+/// Three full collections that used to be made in vain: of a table without dead entries, of a table
+/// that can never have so many, and a second one of the same heap.
 #[test]
 #[cfg_attr(miri, ignore = "thousands of handles")]
 fn no_registration_collects_in_vain() {
     let collections = |heap: &Heap<ModelMemory>| heap.statistics().collections;
-    // More weight than the floor, which never waits.
+    // The weight exceeds the floor, so that a collection is always due.
     let mut weights = heap(Options::DEFAULT);
     let wrapper = weights.allocate(LEAF, 8).unwrap();
     weights.push(wrapper).unwrap();
@@ -544,7 +545,7 @@ fn no_registration_collects_in_vain() {
         weights.dispose(wrapper).unwrap();
     }
     assert_eq!(collections(&weights), 0);
-    // What dies is found all the same.
+    // A dead wrapper is found all the same.
     for handle in 100..200 {
         weights.wrap(1, handle, 65 << 20).unwrap();
         assert!(weights.statistics().wrappers_live <= 2);
@@ -556,7 +557,7 @@ fn no_registration_collects_in_vain() {
     assert_eq!(many.wrap_many(1, &[0; 5_000], 0, &mut [0; 5_000]), Err(full));
     assert_eq!(collections(&many), 0);
 
-    // A table that may grow, and memory that may not.
+    // The table may grow, and memory may not.
     let options = Options {
         wrap_limit: 1 << 20,
         root_capacity: 20_000,
@@ -570,7 +571,7 @@ fn no_registration_collects_in_vain() {
     }
     exhausted.memory_mut().set_exhausted(true);
     while exhausted.wrap(1, 9_999, 0).is_ok() {
-        // Into the rest of the tables' last page.
+        // The entries go into the rest of the tables' last page.
         let wrapper = exhausted.allocate(LEAF, 8).unwrap();
         exhausted.push(wrapper).unwrap();
     }
@@ -583,7 +584,7 @@ fn no_registration_collects_in_vain() {
     assert_eq!(collections(&exhausted), before + 10);
 }
 
-/// Room in the table was refused for the sake of an index that only look-ups want.
+/// Room in the table used to be refused because of the index, which only look-ups need.
 #[test]
 #[cfg_attr(miri, ignore = "thousands of handles")]
 fn a_table_with_room_takes_many_without_memory_for_its_index() {
@@ -608,7 +609,7 @@ fn a_table_with_room_takes_many_without_memory_for_its_index() {
     close_and_check(&mut heap, Vec::new(), 9_002);
 }
 
-/// The table doubled, and the wrapper of 8 bytes for which it did had no memory.
+/// The table used to double for a wrapper, and the wrapper's own 8 bytes then had no memory.
 #[test]
 #[cfg_attr(miri, ignore = "thousands of handles")]
 fn a_table_gives_up_its_comfort_for_the_wrapper_that_it_grew_for() {
@@ -626,7 +627,7 @@ fn a_table_gives_up_its_comfort_for_the_wrapper_that_it_grew_for() {
             heap.push(wrapper).unwrap();
         }
         heap.collect().unwrap();
-        // A block is full.
+        // The block is full.
         while heap.depth() < 7_168 {
             let object = heap.allocate(LEAF, 8).unwrap();
             heap.push(object).unwrap();
@@ -642,7 +643,7 @@ fn a_table_gives_up_its_comfort_for_the_wrapper_that_it_grew_for() {
     }
 }
 
-/// What was disposed of leaves room for others that may be dead.
+/// A handle that is disposed of leaves room for another, which may be dead.
 #[test]
 fn handles_that_follow_what_was_disposed_of_start_collections() {
     let options = Options { weight_floor_bytes: 10_000, ..Options::DEFAULT };
@@ -656,7 +657,7 @@ fn handles_that_follow_what_was_disposed_of_start_collections() {
         let wrapper = heap.root(root).unwrap();
         heap.dispose(wrapper).unwrap();
     }
-    // As many as there were, each of a tenth of the floor.
+    // As many handles as before, each of a tenth of the floor.
     for handle in 50..100 {
         heap.wrap(1, handle, 1_000).unwrap();
         assert!(heap.statistics().external_bytes <= 10_000);

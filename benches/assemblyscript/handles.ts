@@ -1,8 +1,8 @@
-// W6 in AssemblyScript: handles owned by objects, and released by `__finalize`, a
-// hook of the runtime that the documentation does not name. It is called for every
-// object that dies, which is why this is a program of its own.
+// W6 in AssemblyScript: objects own handles, and `__finalize` releases them. This hook of the
+// runtime is not in its documentation. The runtime calls the hook for every object that dies,
+// so W6 is a program of its own.
 
-// Of `Runtime` in AssemblyScript's own sources.
+// The value 1 is `Runtime.Minimal` in AssemblyScript's own sources.
 const MINIMAL: bool = ASC_RUNTIME == 1;
 
 @external("bench", "acquire")

@@ -1,12 +1,11 @@
 // The workloads W1 to W5 in AssemblyScript, as a program in it would be written;
 // see ../c/workloads.c for what each does.
 //
-// The incremental runtime collects by itself. The minimal one is called, and only
-// where no reference is on the stack: so whatever lives stands in globals, and
-// `safepoint` collects once as much was allocated as is known to live, and at
-// least 4 MiB.
+// The incremental runtime collects by itself. The minimal one collects when it is called, and
+// may be called only while no reference is on the stack. So all that lives stands in globals,
+// and `safepoint` collects when as much was allocated as is known to live, but at least 4 MiB.
 
-// Of `Runtime` in AssemblyScript's own sources.
+// The value 1 is `Runtime.Minimal` in AssemblyScript's own sources.
 const MINIMAL: bool = ASC_RUNTIME == 1;
 
 const OVERHEAD: u32 = 24;
@@ -112,7 +111,7 @@ function countNodes(parent: Node | null): u32 {
 let longLivedNodes: Node | null = null;
 let doubles: StaticArray<f64> | null = null;
 
-// In functions of their own, so that no reference is on the stack afterwards.
+// These are functions of their own, so that no reference is on the stack afterwards.
 function populateOnce(depth: i32): i64 {
   const root = new Node();
   populate(depth, root);

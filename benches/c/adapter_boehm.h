@@ -1,4 +1,4 @@
-/* Boehm's collector, which cannot see Wasm's locals: a shadow stack as Tether's,
+/* Boehm's collector, which cannot see Wasm's locals. So it has a shadow stack like Tether's,
  * of which exactly the slots in use are roots. Leaves are atomic; arrays are kept
  * by their starts alone, as the collector's documentation advises for large ones.
  * (Free lists in the program, as in gc_inline.h, were tried: no faster here.) */

@@ -1,4 +1,4 @@
-/* Allocation and release, where a program knows every lifetime: dlmalloc or talc
+/* Explicit allocation and release, for programs that know every lifetime: dlmalloc or talc
  * behind two functions, or wasi-libc's malloc. */
 #define EXPLICIT_LIFETIMES 1
 

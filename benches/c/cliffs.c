@@ -1,10 +1,10 @@
-/* The cliffs: inputs at which a collector may become steep, each beside its level, the same
- * work without what makes it steep.
+/* The cliffs: inputs at which a collector may become steep. Each stands beside its level, which
+ * is that work without the condition that makes it steep.
  *
  * A level is an export with `_level` behind its name, or the cliff's own export in a memory
  * without a limit; driver/src/cliffs.rs pairs them. An export does its work `n` times or
- * with `n` objects. It keeps nanoseconds or bytes, which it measured, for `statistic(2)`, and
- * returns how many operations the nanoseconds are of. It traps if an object is damaged, if a
+ * with `n` objects. It measures nanoseconds or bytes, keeps them for `statistic(2)`, and returns
+ * for how many operations the nanoseconds are. It traps if an object is damaged, if a
  * handle is lost, or if `tether_verify` finds a violation.
  */
 #include "tether_gc.h"
@@ -22,7 +22,7 @@ enum { KIB = 1024, MIB = 1024 * 1024 };
 
 IMPORT("now") double host_now(void);
 
-/* ---- What every cliff begins and ends with ---- */
+/* ---- The beginning and the end of every cliff ---- */
 
 static int64_t figure = -1;
 static double clock_started;
@@ -278,7 +278,7 @@ EXPORT("ranges") int64_t ranges(int32_t n) {
     return end(took + stop_clock(), n);
 }
 
-/* The same ranges, each removed before the next is added. */
+/* The ranges of `ranges`, each removed before the next is added. */
 EXPORT("ranges_level") int64_t ranges_level(int32_t n) {
     uint32_t *words = program_memory(2 * n);
     begin();
@@ -409,10 +409,10 @@ static int64_t words_among(int32_t n, uint32_t large) {
 EXPORT("root_words") int64_t root_words(int32_t n) { return words_among(n, 20000); }
 EXPORT("root_words_level") int64_t root_words_level(int32_t n) { return words_among(n, 0); }
 
-/* ---- When to collect, and what it brings ---- */
+/* ---- When to collect, and how much it frees ---- */
 
 /* So many wrappers registered and disposed of at once, with 15 MiB of other objects live.
- * Their weight is out of the world when the next is registered. */
+ * The weight of each is gone when the next is registered. */
 static int64_t register_and_dispose(int32_t n, uint32_t weight_bytes) {
     void **frame = begin();
     const uint32_t live = 15 * MIB / 16;
@@ -581,7 +581,7 @@ EXPORT("requests_level") int64_t requests_level(int32_t n) {
     return requests_among_survivors(n, 2 * KIB);
 }
 
-/* ---- What fits; the host's limit says in what ---- */
+/* ---- How much fits into the host's limit ---- */
 
 /* Bytes of live objects of 16 bytes that fit after so many MiB of leaves died together. */
 static int64_t fits_after_leaves(int32_t mib, uint32_t leaf_bytes) {
@@ -654,7 +654,7 @@ static int64_t leaf_fits_after(int32_t n, int32_t dead_mib) {
 EXPORT("leaf_fits") int64_t leaf_fits(int32_t n) { return leaf_fits_after(n, n); }
 EXPORT("leaf_fits_level") int64_t leaf_fits_level(int32_t n) { return leaf_fits_after(n, 0); }
 
-/* ---- What was counted ---- */
+/* ---- Counts ---- */
 
 /* 0: collections; 2: what the cliff measured, in nanoseconds or bytes; -1 for others. */
 EXPORT("statistic") int64_t statistic(int32_t which) {

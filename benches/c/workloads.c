@@ -1,11 +1,11 @@
-/* The workloads, once for every allocator: the adapter says how memory is had.
+/* The workloads, written once for all allocators: the adapter supplies the memory.
  *
  * A function that holds references across an allocation has a FRAME with exactly
- * the slots that a compiler would spill; a reference that no allocation outlives
- * has none. Where lifetimes are explicit (FREE does something) a frame is an
- * ordinary local array.
+ * the slots that a compiler would spill. A reference that is not held across an
+ * allocation has no slot. If lifetimes are explicit (FREE does something), a frame is
+ * an ordinary local array.
  *
- * Every workload gives a checksum, which all peers must agree on; ESCAPE keeps the
+ * Every workload gives a checksum, on which all peers must agree. ESCAPE keeps the
  * compiler from seeing through an object and leaving it out.
  *
  * Define ADAPTER as the adapter's header.
@@ -289,18 +289,18 @@ EXPORT("w6") int64_t w6(int32_t thousands) {
 }
 
 #ifdef START_SMALL_TABLE
-/* The same with a wrap table of a few hundred entries. */
+/* W6 with a wrap table of a few hundred entries. */
 EXPORT("w6_small") int64_t w6_small(int32_t thousands) {
     START_SMALL_TABLE();
     return wrap_and_drop(thousands);
 }
 #endif
 
-/* ---- W7: what one full collection takes, by the size and shape of what lives ---- */
+/* ---- W7: the time of one full collection, by the size and shape of the live objects ---- */
 
 #if !EXPLICIT_LIFETIMES
-/* Nanoseconds: the median of three, back to back, so that whatever a lazy sweep
- * leaves over is in the next one's time. */
+/* Nanoseconds: the median of three collections, back to back, so that the work that a lazy
+ * sweep leaves over is in the next one's time. */
 static int64_t time_collection(void) {
     double took[3];
     COLLECT();
@@ -379,8 +379,8 @@ EXPORT("w7_strings") int64_t w7_strings(int32_t count) {
 }
 #endif
 
-/* ---- What the collector counted ---- */
+/* ---- Counts of the collector ---- */
 
-/* 0: collections; 1: the most handles that were unreleased at one time; -1 where
- * the allocator does not say. */
+/* 0: collections; 1: the most handles that were unreleased at one time; -1 if the
+ * allocator does not count them. */
 EXPORT("statistic") int64_t statistic(int32_t which) { return STATISTIC(which); }

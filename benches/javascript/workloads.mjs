@@ -32,8 +32,8 @@ const checkBlock = (block) => {
   return size + block[size - 1];
 };
 
-// What dies at once escapes to this on a branch that is never taken, or the compiler
-// would not allocate it.
+// Objects that die at once escape to this variable on a branch that is never taken. Otherwise
+// the compiler would not allocate them.
 let sink = null;
 
 export default (host) => ({
@@ -122,8 +122,8 @@ export default (host) => ({
     return sum;
   },
 
-  // A registry's callbacks run between tasks, never within one: whatever a loop
-  // like this drops stays unreleased to its end.
+  // A registry's callbacks run between tasks, never within one. So the handles that a loop
+  // like this one drops stay unreleased until its end.
   w6(thousands) {
     const registry = new FinalizationRegistry((handle) => host.release(handle));
     let sum = 0;

@@ -76,7 +76,7 @@ function imports(host, memory) {
   };
 }
 
-/** What a module imports and nothing here has: an error where it is called. */
+/** Imports that nothing here supplies become functions that fail when they are called. */
 function withTraps(module, given) {
   for (const { module: from, name: what, kind } of WebAssembly.Module.imports(module)) {
     if (kind !== "function" || given[from]?.[what] !== undefined) continue;
@@ -142,7 +142,7 @@ async function run(start) {
     result: result.toString(),
     pages: memory === undefined ? null : memory.buffer.byteLength / 65536,
     collections: collections < 0n ? null : Number(collections),
-    // V8's heap as it stands right after: what its own collector took.
+    // V8's heap right after the run: the memory that its own collector took.
     heapBytes: memory === undefined ? v8.getHeapStatistics().total_physical_size : null,
     host,
   };
@@ -151,7 +151,7 @@ async function run(start) {
 const start = await load();
 const collect = globalThis.gc ?? (() => {});
 
-/** What the last run left behind is not the next one's to collect. */
+/** Collects first, so that a run does not collect objects of the run before. */
 const runAfresh = () => {
   collect();
   return run(start);

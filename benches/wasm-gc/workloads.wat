@@ -1,7 +1,7 @@
 ;; The workloads W1 to W5 for engines with Wasm GC; see ../c/workloads.c for what
-;; each does. Objects are made with their fields, as a compiler would. What dies at
-;; once escapes to $sink on a branch that is never taken, which only whoever reads the
-;; export knows; or wasm-opt and V8 would take the object apart and allocate nothing.
+;; each does. Objects are made with their fields, as a compiler would. An object that
+;; dies at once escapes to $sink on a branch that is never taken. wasm-opt and V8 cannot
+;; know that; otherwise they would take the object apart and allocate nothing.
 (module
   (global $sink (export "sink") (mut anyref) (ref.null any))
   (global $never (export "never") (mut i32) (i32.const -1))

@@ -1,5 +1,5 @@
-//! Where the collector's core module is: `cargo xtask build` writes it, and a release has
-//! it beside the command.
+//! Finds the collector's core module: `cargo xtask build` writes it, and a release has it beside
+//! the command.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub const VARIABLE: &str = "TETHER_ARTIFACTS";
 pub const COLLECTOR: &str = "tether_gc.core.wasm";
 
 /// The folders that may hold the collector, the first choice first: the one that
-/// `TETHER_ARTIFACTS` names and no other, or those near the executable.
+/// `TETHER_ARTIFACTS` names, and no other; without the variable, those near the executable.
 pub fn folders() -> Vec<PathBuf> {
     let variable = env::var_os(VARIABLE).filter(|folder| !folder.is_empty());
     folders_of(variable.map(PathBuf::from), env::current_exe().ok().as_deref())

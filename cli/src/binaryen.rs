@@ -1,6 +1,6 @@
-//! Binaryen's tools: where they are, and how they are run.
+//! Finds and runs Binaryen's tools.
 //!
-//! They are programs, or, in npm's package `binaryen`, scripts for Node.
+//! The tools are programs, or, in npm's package `binaryen`, scripts for Node.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 /// The environment variable that names the folder.
 pub const VARIABLE: &str = "TETHER_BINARYEN";
 
-/// What the tools may find in a module, and use themselves. Component hosts have
-/// all of it.
+/// The features that the tools may find in a module, and use themselves. Component hosts have
+/// all of them.
 const FEATURES: [&str; 10] = [
     "--enable-bulk-memory",
     "--enable-sign-ext",
@@ -37,13 +37,13 @@ pub struct Binaryen {
 }
 
 impl Binaryen {
-    /// The tools in the folder that is given or that `TETHER_BINARYEN` names, and nowhere
-    /// else. If none is named: npm's packages in one of the artifacts' folders, where
-    /// `cargo xtask build` puts one, and then the folders of PATH.
+    /// The tools in the folder that is given, or that `TETHER_BINARYEN` names, and in no other
+    /// folder. If neither names a folder: the tools of npm's packages in the artifacts' folders
+    /// (`cargo xtask build` puts one there), and then those in the folders of PATH.
     pub fn find(given: Option<&Path>, artifacts: &[PathBuf]) -> Self {
         let variable = env::var_os(VARIABLE).filter(|folder| !folder.is_empty());
         if let Some(folder) = given.map(Path::to_path_buf).or(variable.map(PathBuf::from)) {
-            // A package has its programs in a folder `bin`.
+            // A package has its programs in its folder `bin`.
             let bin = folder.join("bin");
             return Binaryen { folders: vec![folder, bin], is_named: true };
         }
@@ -90,15 +90,15 @@ impl Binaryen {
     }
 }
 
-/// One tool, and what it is called with.
+/// One tool, and its first arguments.
 pub struct Tool {
     path: PathBuf,
-    /// To be given arguments.
+    /// The command, to which a caller adds arguments.
     pub command: Command,
 }
 
 impl Tool {
-    /// Runs it to its end. Whatever it prints goes to stderr, because stdout is for
+    /// Runs the tool to its end. All that it prints goes to stderr, because stdout is for
     /// results alone.
     pub fn run(mut self, doing: &str) -> Result<()> {
         let status = self

@@ -24,7 +24,7 @@ Commands:
   link     make one module or component of your core module and the collector
   compose  connect two components
   encode   make a component of a core module
-  inspect  say how large a component or module is, and what it imports and exports
+  inspect  print the size, the imports and the exports of a component or module
 
 `tether COMMAND --help` says more of each.
 
@@ -36,8 +36,8 @@ Environment:
   TETHER_ARTIFACTS  the folder with tether_gc.core.wasm, the collector, for `link`;
                     otherwise it is beside the command or in ../tether from there
   TETHER_BINARYEN   the folder with Binaryen's wasm-merge and wasm-opt, for `link`;
-                    otherwise they are on the PATH, or where `cargo xtask build`
-                    has put them
+                    otherwise they are on the PATH, or in the folder in which
+                    `cargo xtask build` has put them
 ";
 
 /// Runs the command that the command line names.

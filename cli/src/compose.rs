@@ -1,4 +1,4 @@
-//! Two components made one: what the first imports, the second supplies.
+//! Makes two components one: the second supplies imports of the first.
 
 use std::collections::HashSet;
 
@@ -7,13 +7,13 @@ use wac_graph::types::{InterfaceId, ItemKind, Package};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId};
 
 /// Connects the exports of the component `plug` to the imports of `socket` that
-/// have the same names. The composition imports what neither supplies, and
-/// exports what `socket` exports, and also those interfaces of `plug` whose types
-/// these exports use: a component's exports may only name types that it imports
-/// or exports too.
+/// have the same names. The composition imports the interfaces that neither
+/// supplies. It exports all that `socket` exports, and those interfaces of `plug`
+/// whose types these exports use: a component's exports may only name types that
+/// it imports or exports too.
 ///
-/// Unlike `wac_graph::plug`, which leaves an import of another type unconnected
-/// without a word, this fails where the types of a name do not agree.
+/// Errors: the types of a name do not agree. (`wac_graph::plug` leaves such an
+/// import unconnected, and says nothing.)
 pub fn compose(socket: &[u8], plug: &[u8]) -> Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();
     let socket = register(&mut graph, "tether:socket", socket)?;
@@ -31,7 +31,7 @@ pub fn compose(socket: &[u8], plug: &[u8]) -> Result<Vec<u8>> {
             .set_instantiation_argument(socket, name, export)
             .with_context(|| format!("connecting {name}"))?;
     }
-    // The types first: an export follows what it uses.
+    // The types come first: an export follows the types that it uses.
     let types = shared.iter().filter(|name| used.contains(*name));
     for (instance, name) in
         types.map(|name| (plug, name)).chain(exports.iter().map(|name| (socket, name)))

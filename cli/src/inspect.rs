@@ -1,6 +1,5 @@
-//! What a component or a core module asks of its host: the names it imports and exports,
-//! and the memory that a fresh instance takes. How large it is. And how much code a function
-//! of a core module is.
+//! Looks at a component or a core module: the names that it imports and exports, the memory that
+//! a fresh instance takes, its size, and how much code a function of a core module is.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -12,7 +11,7 @@ use wasmparser::{Encoding, ExternalKind, Operator, Parser, Payload, TypeRef};
 
 use crate::module::function_names;
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A core module.
@@ -22,10 +21,10 @@ pub enum Kind {
     Component,
 }
 
-/// What there is to say of a component or a core module.
+/// The facts about a component or a core module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Which of the two it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its file's size.
     pub size_bytes: u64,
@@ -33,8 +32,7 @@ pub struct Summary {
     pub gzip_bytes: u64,
     /// Initial pages of all memories of all core modules in it, together.
     pub memory_pages: u64,
-    /// The imports of the outermost component: names. Those of a core module: module and
-    /// name.
+    /// The imports: of the outermost component by name, of a core module by module and name.
     pub imports: Vec<String>,
     /// The names of the outermost exports.
     pub exports: Vec<String>,
@@ -103,8 +101,8 @@ fn gzip_bytes(binary: &[u8]) -> Result<u64> {
 pub struct Shape {
     /// Instructions, the `end` of blocks and of the function left out.
     pub instructions: u32,
-    /// What it calls, in the code's order: names where the module has them, or else
-    /// function indices.
+    /// The functions that it calls, in the code's order: by name if the module has the name, or
+    /// else by index.
     pub calls: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
-//! A guest and the collector's core module made one module, optimised as one, and made a
-//! component.
+//! Makes one module of a guest and the collector's core module, optimises it as one, and makes a
+//! component of it.
 //!
-//! [`contract`] says what a guest must keep to, and [`steps`] rewrites modules; here
-//! Binaryen's tools come in between.
+//! [`contract`] checks the guest, and [`steps`] rewrites modules. This module runs Binaryen's
+//! tools in between.
 
 use std::env;
 use std::fs;
@@ -22,16 +22,16 @@ pub mod steps;
 use contract::COLLECTOR;
 use steps::{GUEST, Prepared, Release, SUPPLIED, finish, prepare, trim};
 
-/// What to link, and how.
+/// A guest to link, and how to link it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The guest's module, `.wasm` or `.wat`.
     pub guest: PathBuf,
     /// The collector's core module.
     pub collector: PathBuf,
-    /// Where the world's WIT is.
+    /// The path of the world's WIT.
     pub wit: Option<PathBuf>,
-    /// Which world.
+    /// The world's name.
     pub world: Option<String>,
     /// Whether the result is a core module, whatever the guest carries.
     pub is_core: bool,
@@ -63,25 +63,25 @@ impl Request {
     }
 }
 
-/// What was linked.
+/// The result of linking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Linked {
     /// The component, or the core module.
     pub binary: Vec<u8>,
-    /// Which of the two it is.
+    /// Whether the binary is a component.
     pub is_component: bool,
     /// The size of the guest as a binary.
     pub guest_bytes: u64,
-    /// The collector's functions that the guest imports; none where a linker had
-    /// put the collector in.
+    /// The collector's functions that the guest imports; none if a linker had put the
+    /// collector into the guest.
     pub functions: Option<Vec<String>>,
-    /// Where released handles go.
+    /// The way of released handles.
     pub release: Release,
 }
 
 /// Links.
 pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
-    // A world that is missing is said before anything is optimised.
+    // A missing world is reported before anything is optimised.
     request.world().map(World::resolve).transpose()?;
     let linker = Linker { request, binaryen, folder: Folder::make()? };
     let guest = linker.guest()?;
@@ -92,7 +92,7 @@ pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
 
     let merged = linker.merge(&prepared)?;
     let trimmed = trim(&merged, &guest, is_component).context("cannot leave out exports")?;
-    // Where the guest is merged here, its pointers are spilled before that.
+    // If the guest is merged here, its pointers are spilled before that.
     let spills = request.spills_pointers && prepared.collector.is_none();
     let optimised = linker.optimise(trimmed, &passes(request, spills))?;
     let binary = if is_component {
@@ -113,7 +113,7 @@ pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
 struct Linker<'a> {
     request: &'a Request,
     binaryen: &'a Binaryen,
-    /// For what Binaryen's tools read and write.
+    /// A folder for the files of Binaryen's tools.
     folder: Folder,
 }
 
@@ -131,10 +131,10 @@ impl Linker<'_> {
         read(&binary)
     }
 
-    /// The guest, the collector and what neither has, as one module.
+    /// The guest, the collector and the supplied functions, as one module.
     fn merge(&self, prepared: &Prepared) -> Result<Vec<u8>> {
         let guest = if self.request.spills_pointers && prepared.collector.is_some() {
-            // The collector's own code has no need of it.
+            // Only the guest's code is spilled: the collector's own code needs no spilling.
             self.optimise(prepared.guest.clone(), &passes(self.request, true))?
         } else {
             prepared.guest.clone()
@@ -181,21 +181,21 @@ impl Linker<'_> {
     }
 }
 
-/// What `wasm-opt` is to do.
+/// The passes of `wasm-opt`.
 fn passes(request: &Request, spills_pointers: bool) -> Vec<String> {
     let level = request.level.as_ref().map(|level| format!("-O{level}"));
     let mut passes: Vec<String> = level.iter().cloned().collect();
     if spills_pointers {
-        // A value can only be spilled where it has a local of its own: flattening
-        // gives it one. What is spilled stays so when the code is optimised
-        // again, because no pass takes a store from in front of a call.
+        // A value can only be spilled if it has a local of its own: flattening gives it one. A
+        // spilled value stays spilled when the code is optimised again, because no pass takes a
+        // store from in front of a call.
         passes.extend(["--flatten".to_owned(), "--spill-pointers".to_owned()]);
         passes.extend(level);
     }
     passes
 }
 
-/// A folder of this run's own, which goes with it.
+/// A folder of this run's own, removed at its end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -205,7 +205,7 @@ impl Folder {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = env::temp_dir().join(format!("tether-link-{}-{number}", process::id()));
             match fs::create_dir(&path) {
-                // A process that was killed has left it.
+                // A process that was killed has left the folder.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 made => {
                     made.with_context(|| format!("cannot make {}", path.display()))?;
@@ -228,7 +228,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left behind does no harm.
+        // A folder that is left behind does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,5 +1,5 @@
-//! A core module's outside: what it imports and exports, where its memory and its
-//! data are; and the same module with another outside.
+//! Reads a core module's outside (its imports and exports, and the places of its memory and data),
+//! and gives the module another outside.
 //!
 //! Code and data are never touched: all sections but those of imports, exports and
 //! custom sections are copied as they are.
@@ -20,15 +20,15 @@ const FEATURES: WasmFeatures =
 /// An imported item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// The module that it is to come from.
+    /// The module that the item is to come from.
     pub module: String,
     /// Its name there.
     pub name: String,
-    /// What it is.
+    /// The kind and type of the item.
     pub item: Item,
 }
 
-/// What an import or an export is.
+/// The kind and type of an import or an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A function, with its type.
@@ -46,7 +46,7 @@ pub enum Item {
 pub struct Exported {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// The kind and type of the item.
     pub item: Item,
     /// For a memory: whether it is an imported one.
     pub is_imported: bool,
@@ -57,7 +57,7 @@ pub struct Exported {
 /// Bytes that are copied into memory when the module starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
-    /// Where; none where only the start will tell.
+    /// The address; none if it is known only when the module starts.
     pub begin: Option<u64>,
     /// How many.
     pub size_bytes: u64,
@@ -81,7 +81,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Reads a module's outside. Whatever is no valid core module is an error.
+    /// Reads a module's outside. Errors: the bytes are not a valid core module.
     pub fn read(module: &[u8]) -> Result<Outside> {
         ensure!(module.starts_with(b"\0asm"), "is not a WebAssembly module");
         let mut reader = Reader::default();
@@ -106,7 +106,7 @@ impl Outside {
     }
 }
 
-/// What is read before the whole is known.
+/// The parts of a module that are read before its outside is complete.
 #[derive(Default)]
 struct Reader {
     outside: Outside,
@@ -263,9 +263,9 @@ fn constant_of(mut operators: wasmparser::OperatorsReader<'_>) -> Result<Option<
     })
 }
 
-/// What becomes of the parts of a module's outside.
+/// A change of a module's outside, part by part.
 pub trait Change {
-    /// The import instead of one: where it is from, and its type.
+    /// The import in the place of another: its module, its name and its type.
     fn import<'a>(&'a mut self, import: &Import<'a>) -> Result<(&'a str, &'a str, EntityType)> {
         Ok((import.module, import.name, entity_type(import.ty)?))
     }

@@ -6,15 +6,15 @@ use anyhow::{Context, Result, bail};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
-/// How the names of custom sections begin in which a module carries its world.
+/// The beginning of the names of the custom sections in which a module carries its world.
 pub(crate) const WORLD_SECTION: &str = "component-type";
 
-/// Where it is.
+/// A world on disk.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
     /// A WIT file, or a folder with a package.
     pub wit: &'a Path,
-    /// The world's name; none where the package has but one.
+    /// The world's name; none if the package has only one world.
     pub name: Option<&'a str>,
 }
 
@@ -41,7 +41,7 @@ impl World<'_> {
         }
     }
 
-    /// Adds its description to a core module.
+    /// Adds the world's description to a core module.
     pub fn embed(self, module: &mut Vec<u8>) -> Result<()> {
         let (resolve, id) = self.resolve()?;
         embed_component_metadata(module, &resolve, id, StringEncoding::UTF8, false)

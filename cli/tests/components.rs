@@ -30,8 +30,8 @@ const OTHER_WIT: &str = "
     world plug { export types; export numbers; }
 ";
 
-/// A core module that exports one function which takes `parameters` and gives a
-/// number, and may import one of the same signature.
+/// A core module that exports one function, which takes `parameters` and gives a number. It may
+/// import one function of that signature.
 fn core(import: Option<(&str, &str)>, export: &str, parameters: &[ValType]) -> Module {
     let mut types = TypeSection::new();
     types.ty().function(parameters.iter().copied(), [ValType::I32]);

@@ -1,6 +1,6 @@
-//! What a guest may ask of the collector's core module, and what it is told when it
-//! asks for something else. The modules are written out here; what wasm-merge and
-//! wasm-opt make of them is tested with the real guests, on the hosts.
+//! The requests of a guest that `tether link` takes, and the errors for those that it refuses.
+//! The modules are written out here. The real guests, on the hosts, test what wasm-merge and
+//! wasm-opt make of a module.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,13 +25,13 @@ struct Draft {
     data: Vec<(i32, usize)>,
     functions: Vec<(&'static str, usize)>,
     globals: Vec<(&'static str, i32)>,
-    /// What functions are called in the section of names.
+    /// The names of functions, for the section of names.
     names: Vec<(u32, &'static str)>,
 }
 
 #[derive(Clone, Copy)]
 enum Import {
-    /// So many `i32` parameters, and one result.
+    /// A function of so many `i32` parameters, and one result.
     Function(usize),
     Memory(u64),
     State,
@@ -180,7 +180,7 @@ fn collector() -> Vec<u8> {
         .bytes()
 }
 
-/// A guest as most are.
+/// A guest in the common form.
 fn guest() -> Draft {
     Draft::default()
         .import("tether_gc", "memory", Import::Memory(1))
@@ -214,7 +214,7 @@ fn exports(module: &[u8]) -> Vec<String> {
     Outside::read(module).unwrap().exports.into_iter().map(|export| export.name).collect()
 }
 
-// ---- What is taken ----
+// ---- Taken ----
 
 #[test]
 fn released_handles_wait_where_the_guest_takes_none() {
@@ -224,7 +224,7 @@ fn released_handles_wait_where_the_guest_takes_none() {
     let collector = prepared.collector.unwrap();
     assert_eq!(imports(&collector), [("tether:link".into(), "tether:release".into())]);
     assert_eq!(exports(&prepared.supplied.unwrap()), ["tether:release"]);
-    // What the guest does not use, the optimiser may leave out.
+    // The optimiser may leave out the functions that the guest does not use.
     assert_eq!(exports(&collector), ["tether_push", "memory", "tether_state"]);
 }
 
@@ -294,7 +294,7 @@ fn imports_of_the_guests_own_stay_as_they_are() {
             .bytes();
         assert_eq!(imports(&prepare(&before, &collector()).unwrap().guest), imports(&before));
     }
-    // With `--import-memory`: its host brings the memory.
+    // A guest linked with `--import-memory`: its host brings the memory.
     let memory = Draft::default().import("env", "memory", Import::Memory(20));
     let before = memory.function("run", 0).name(0, "tether_push").bytes();
     assert_eq!(imports(&prepare(&before, &collector()).unwrap().guest), imports(&before));
@@ -306,7 +306,7 @@ fn all_addresses_below_the_bound_are_the_guests() {
     assert!(prepare(&draft.bytes(), &collector()).is_ok());
 }
 
-// ---- What is refused ----
+// ---- Refused ----
 
 #[test]
 fn what_is_no_core_module_is_named_so() {

@@ -1,8 +1,8 @@
 // A dictionary in C on Tether: a binary tree of words, each with an entry that the
 // host keeps and that closes when the collector finds the word's node dead.
 //
-// The tree's root is a C variable, registered as a range of roots. What a function
-// holds besides is in a frame on the shadow stack while something may collect.
+// The tree's root is a C variable, registered as a range of roots. All other references that
+// a function holds while something may collect are in a frame on the shadow stack.
 
 #include "tether_gc.h"
 
@@ -40,13 +40,13 @@ static int is_ready;
 IMPORT("open") extern uint32_t entry_open(const char *word, uint32_t length);
 IMPORT("close") extern void entries_close(const tether_handle *entries, uint32_t count);
 
-// Dead entries, from the collector straight to the host.
+// Passes dead entries from the collector to the host.
 uint32_t tether_release(const tether_handle *handles, uint32_t count) {
     entries_close(handles, count);
     return count;
 }
 
-// The host puts one text at a time here, and it is done with when the export returns.
+// The host puts one text at a time here. The text is used until the export returns.
 static char input[TEXT_MAX_BYTES];
 
 __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, uint32_t old_size,
@@ -80,7 +80,7 @@ static int compare(const char *left, uint32_t left_length, const char *right, ui
     return left_length == right_length ? 0 : left_length < right_length ? -1 : 1;
 }
 
-// Where a word's node is, or is to be.
+// The place of a word's node, or the place for a new one.
 static struct node **find(const char *word, uint32_t length) {
     struct node **place = &root;
     while (*place) {
@@ -96,7 +96,7 @@ static struct node **find(const char *word, uint32_t length) {
 static struct node *make(const char *word, uint32_t length) {
     void **frame = tether_enter_frame(2);
     if (!frame) {
-        // The collector knows how to say that the stack is full.
+        // `tether_push` fails, and sets the error for a full stack.
         (void)tether_push(0);
         return NULL_NODE;
     }
@@ -109,7 +109,7 @@ static struct node *make(const char *word, uint32_t length) {
         node->length = length;
         tether_handle entry = {KIND_ENTRY, entry_open(word, length)};
         if (tether_register(node, entry.kind, entry.handle, length)) {
-            // The collector did not take it.
+            // The collector did not take the entry.
             entries_close(&entry, 1);
             node = NULL_NODE;
         }

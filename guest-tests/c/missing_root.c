@@ -1,8 +1,8 @@
 // A program with a deliberate mistake: `pair` roots its first object too late.
 //
-// While nothing is collected between the two allocations, nobody sees it. Collections at
-// every allocation give the first object's place to the second: the sums are wrong, and
-// still nothing says why. With quarantine the push, which is the operation after, answers
+// If no collection runs between the two allocations, nobody sees the mistake. If every
+// allocation collects, the second object gets the first one's place: the sums are wrong, and
+// nothing says why. With quarantine the next operation, the push, answers
 // TETHER_INVALID_REF and names the object. docs/guide/missing-roots.md tells the story.
 
 #define TETHER_PULL

@@ -1,15 +1,15 @@
 // A C program without a single root of its own: no shadow stack, no scope, no pin.
 //
-// Its C stack is registered, and `cargo tether link --spill-pointers` sees to it that
-// whatever may be a pointer is on that stack when something may collect. So what the
-// variables here hold is found, on whatever level the compiler optimised.
+// Its C stack is registered as a root range. `cargo tether link --spill-pointers` puts every
+// value that may be a pointer on that stack while something may collect. So the collector
+// finds the objects in the variables here, at every level of optimisation.
 
 #define TETHER_PULL
 #include "tether_gc.h"
 
 #define EXPORT(name) __attribute__((export_name("tether:c-guest/holding@0.1.0#" name)))
 
-// The linker's: the stack grows down from here.
+// The linker defines it: the stack grows down from here.
 extern char __stack_high;
 
 enum { NODE_MARK = 0x51ED, CELL_MARK = 0xCE11 };
@@ -55,8 +55,7 @@ static struct cell *cons(uint32_t number, struct cell *next) {
     return cell;
 }
 
-// Objects that are in no variable, but only in expressions: each waits, unnamed,
-// while the next is made.
+// Objects that no variable names, only expressions: each waits while the next is made.
 static struct node *join(struct node *parent, struct node *left, struct node *right) {
     if (!parent || !left || !right)
         return 0;

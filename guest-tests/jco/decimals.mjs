@@ -1,11 +1,11 @@
-// Decimals that live in the host, behind handles: the same rules as the Rust
-// host's, on JavaScript's own big integers.
+// Decimals that live in the host, behind handles, by the rules of the Rust host
+// (guest-tests/runner/src/decimals.rs), on JavaScript's own big integers.
 //
-// No number is given out twice, so a second release is told apart from a release
-// of something never made. A guest's mistake is counted here and read from
-// `check` when the guest is done.
+// No handle is given out twice. So a second release is told apart from the release of a
+// handle that was never given out. A guest's mistake is counted here and read from `check`
+// when the guest is done.
 
-/** Exponents as written go no further than this, either way. */
+/** The largest exponent, and without its sign the smallest. */
 export const EXPONENT_LIMIT = 100_000;
 
 // A number by RFC 8259: sign and integer, fraction, exponent.
@@ -14,7 +14,7 @@ const JSON_NUMBER = /^(-?(?:0|[1-9][0-9]*))(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?
 /** Most numbers are integers that JavaScript's own numbers hold. */
 const SHORT_INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
 
-/** `units` divided by ten to the `places`, of which there are none below 0. */
+/** `units` divided by ten to the `places`; `places` is never negative. */
 class Decimal {
   constructor(units, places) {
     this.units = units;
@@ -80,8 +80,8 @@ const ZERO = new Decimal(0n, 0);
 const FREE_PLACES_MAX = 4096;
 
 export class Decimals {
-  // The decimals from handle `#first` on, in order, those that are released left
-  // undefined: as long as the span of the live ones, and some free places before.
+  // The decimals from handle `#first` on, in order; undefined for a released one. As long as
+  // the span of the live ones, and some free places before.
   #table = [];
   #first = 0;
   #free = 0;
@@ -89,7 +89,7 @@ export class Decimals {
   #peak = 0;
   #faults = { double_releases: 0, unknown_handles: 0, uses_after_release: 0 };
 
-  /** The handle of a new decimal, or null where the text is none that is held. */
+  /** The handle of a new decimal, or null if the text is not a decimal that the host holds. */
   parse(text) {
     const value = Decimal.parse(text);
     return value === null ? null : this.#keep(value);
@@ -126,7 +126,7 @@ export class Decimals {
     while (this.#free < this.#table.length && this.#table[this.#free] === undefined) {
       this.#free += 1;
     }
-    // Seldom, and only when it halves the table at least: so it costs little a release.
+    // The table is cut short only if that at least halves it, so a release costs little.
     if (this.#free >= FREE_PLACES_MAX && this.#free * 2 >= this.#table.length) {
       this.#table = this.#table.slice(this.#free);
       this.#first += this.#free;
@@ -146,7 +146,7 @@ export class Decimals {
     return this.#peak;
   }
 
-  /** What was wrong with the handles, or null where all were released once. */
+  /** The counts of mistakes with handles, or null if all were released once. */
   check() {
     const faults = { ...this.#faults, unreleased: this.live };
     return Object.values(faults).every((count) => count === 0) ? null : faults;

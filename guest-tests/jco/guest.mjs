@@ -1,5 +1,5 @@
-// Runs a guest of the core door on jco: calls its exports as a script of JSON says,
-// and counts what it does with the host's tickets. Prints one JSON object.
+// Runs a guest of the core door on jco: calls its exports as a script of JSON says, and
+// counts the host's tickets that it takes and gives back. Prints one JSON object.
 
 import { parseArgs } from 'node:util';
 import { instantiate } from './jco.mjs';
@@ -74,7 +74,7 @@ async function main() {
   process.stdout.write(`${JSON.stringify({ answers, issued, returned, unknown })}\n`);
 }
 
-/** As jco names what WIT calls `live-bytes`. */
+/** A name of WIT as jco spells it: `live-bytes` is `liveBytes`. */
 function camelCase(name) {
   return name.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase());
 }

@@ -1,5 +1,5 @@
-// What a composition of ledger and collector imports: the ledger's decimals and
-// document, and the little of WASI that the collector's WASI build uses.
+// The imports of a composition of ledger and collector: the ledger's decimals and document,
+// and the little of WASI that the collector's WASI build uses.
 
 import { writeSync } from 'node:fs';
 
@@ -30,7 +30,7 @@ function parseMany(decimals, texts, ends) {
   for (let index = 0; index < ends.length; index += 1) {
     const handle = decimals.parse(text.slice(begin, ends[index]));
     if (handle === null) {
-      // The guest never sees what this batch made before.
+      // The guest never sees the decimals that this batch made before the refused one.
       made.subarray(0, index).forEach((earlier) => decimals.release(earlier));
       // The error case of a `result` is thrown, with its value as the payload.
       throw Object.assign(new Error('refused'), { payload: { index } });
@@ -55,7 +55,7 @@ class StderrStream {
 
 class IoError {}
 
-/** WASI's imports. `write` gets what the guest writes to stderr. */
+/** WASI's imports. `write` gets the bytes that the guest writes to stderr. */
 export function wasiImports(gcOptions, write = (bytes) => writeSync(2, bytes)) {
   return {
     'wasi:cli/environment': {

@@ -34,8 +34,8 @@ function transpile(wasm, version, cache) {
   if (existsSync(done)) {
     return done;
   }
-  // Made elsewhere first, so that an interrupted run leaves nothing half done
-  // and two at a time do not meet.
+  // The output is made in another folder first: an interrupted run leaves nothing half
+  // done, and two runs at a time do not meet.
   const made = `${done}.${process.pid}`;
   mkdirSync(made, { recursive: true });
   const options = ['--instantiation', 'async', '--no-wasi-shim', '--no-typescript', '--quiet'];
@@ -44,7 +44,7 @@ function transpile(wasm, version, cache) {
     [join(folder, about.bin.jco), 'transpile', wasm, ...options, '--name', 'component', '-o', made],
     { stdio: ['ignore', 2, 2] },
   );
-  // The output is made of ES modules, but says so nowhere.
+  // The output consists of ES modules, and nothing else in it says so.
   writeFileSync(join(made, 'package.json'), '{ "type": "module" }\n');
   try {
     renameSync(made, done);

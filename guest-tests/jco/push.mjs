@@ -1,6 +1,6 @@
-// Drives the collector that pushes, on jco, with a `release` that calls back in:
-// the collector must answer `busy` there, and go on as if nothing had been.
-// Prints one JSON object with what was seen.
+// Drives the collector that pushes, on jco, with a `release` that calls back in. The
+// collector must answer `busy` to these calls, and go on. Prints one JSON object with the
+// observations.
 
 import { parseArgs } from 'node:util';
 import { instantiate } from './jco.mjs';
@@ -44,7 +44,7 @@ async function main() {
   };
 }
 
-/** The code of the collector's error, or what came instead of one. */
+/** The code of the collector's error; `no error` for a success; else the exception as text. */
 function codeOf(operation) {
   try {
     operation();

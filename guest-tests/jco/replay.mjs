@@ -12,13 +12,6 @@ Usage: node replay.mjs --jco VERSION --cache FOLDER COLLECTOR.wasm TRACES.json
 TRACES.json is an array of {"options", "steps"}, as tether-differential writes it.
 `;
 
-/** The codes of errors, by their numbers in a trace, from 1 on. */
-const CODES = [
-  'out-of-memory', 'wrap-table-full', 'root-stack-full', 'no-such-root', 'no-scope', 'invalid-ref',
-  'invalid-layout', 'out-of-bounds', 'reference-slot', 'already-registered', 'not-registered',
-  'not-pinned', 'invalid-instruction', 'invalid-option', 'already-started', 'busy', 'closed',
-];
-
 const wide = (low, high) => BigInt(low) | (BigInt(high) << 32n);
 
 function chunks(words, size) {
@@ -103,7 +96,7 @@ function none() {
   return [];
 }
 
-/** What a call gives: words, or {code, value, at}. */
+/** The answer of a call: words, or {code, value, at}. */
 function perform(operation, words) {
   try {
     return operation(words);
@@ -112,7 +105,7 @@ function perform(operation, words) {
       throw error;
     }
     const { at = 0, reason = error.payload } = error.payload;
-    return { code: CODES.indexOf(reason.code) + 1, value: reason.value, at };
+    return { code: reason.code, value: reason.value, at };
   }
 }
 

@@ -24,7 +24,7 @@ export function reportOf(ended, decimals, around) {
   return [code, error === null ? report : { ...report, error }];
 }
 
-/** The report where no run came about. */
+/** The report of a run that did not begin. */
 export function reportOfNone(around, kind, message) {
   return { ...around, error: { kind, message } };
 }

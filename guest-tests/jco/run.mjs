@@ -97,7 +97,7 @@ function count(values, name) {
   return number;
 }
 
-/** Runs the program: its outcome, or what it threw, and how long it took. */
+/** Runs the program. Gives its outcome, or the exception as `trap`; and the seconds. */
 function run(program, settings) {
   const started = process.hrtime.bigint();
   const seconds = () => Number(process.hrtime.bigint() - started) / 1e9;

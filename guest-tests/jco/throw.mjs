@@ -1,5 +1,5 @@
 // Drives the collector that pushes, on jco, with a `release` that throws once. Prints one
-// JSON object with what was seen: what the caller got, what the collector answers
+// JSON object with the observations: the caller's outcome, the collector's answers
 // afterwards, and whether a handle came twice.
 
 import { parseArgs } from 'node:util';

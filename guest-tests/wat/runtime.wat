@@ -1,7 +1,7 @@
 ;; A language runtime by hand: lists and trees in Tether's heap, and tickets of the
 ;; host that wrappers own.
 ;;
-;; What a compiler would emit is written out here: allocation, push and pop are
+;; The code is written out as a compiler would emit it: allocation, push and pop are
 ;; inline, and objects are read and written with plain loads and stores.
 ;;
 ;; Objects have two words:
@@ -16,11 +16,11 @@
 ;;   1088    where results of two parts are returned
 ;;   2048    room for 256 tickets that come out of the collector
 ;;
-;; Between operations the shadow stack is as the caller left it. Whatever is held
-;; across an allocation is on it.
+;; Between operations the shadow stack is as the caller left it. Every reference that is
+;; held across an allocation is on it.
 (module
   (import "tether_gc" "memory" (memory 1))
-  ;; Where the collector's state is: cursor +0, limit +4, colour +8, sp +12,
+  ;; The address of the collector's state: cursor +0, limit +4, colour +8, sp +12,
   ;; stack limit +16, stack base +20, last error +24.
   (import "tether_gc" "tether_state" (global $state i32))
   (import "tether_gc" "tether_start" (func $tether_start (param i32) (result i32)))
@@ -55,7 +55,7 @@
   (global $KIND_TICKET i32 (i32.const 7))
   (global $KEPT i32 (i32.const 1000))
 
-  ;; ---- What a compiler emits at each allocation ----
+  ;; ---- The code that a compiler emits at each allocation ----
 
   ;; An object of two words, zeroed; 0 at failure.
   (func $allocate (param $template i32) (result i32)
@@ -71,7 +71,7 @@
           (i64.extend_i32_u (local.get $template))))
       (else
         (i32.store (global.get $state) (i32.add (local.get $object) (i32.const 8)))
-        ;; The metadata byte: in the same 64 KiB block, one for each granule.
+        ;; The metadata byte. Each block of 64 KiB has one for each granule.
         (i32.store8
           (i32.or
             (i32.and (local.get $object) (i32.const 0xffff0000))
@@ -79,9 +79,8 @@
           (i32.or (i32.load offset=8 (global.get $state)) (local.get $template)))
         (local.get $object))))
 
-  ;; The same for a cell, as it stands wherever a compiler's output makes one. It is
-  ;; exported so that a test can see how much code it is, and that it calls nothing but
-  ;; the slow path.
+  ;; The allocation of a cell, as a compiler emits it. It is exported so that a test can
+  ;; see how much code it is, and that its only call is the slow path.
   (func $allocate_cell (export "allocate-cell") (result i32)
     (local $cell i32)
     (local.set $cell (i32.load (global.get $state)))
@@ -105,7 +104,7 @@
     (local $sp i32)
     (local.set $sp (i32.load offset=12 (global.get $state)))
     (if (i32.ge_u (local.get $sp) (i32.load offset=16 (global.get $state)))
-      ;; The collector knows how to refuse.
+      ;; `tether_push` sets the error for a full stack.
       (then (return (i32.eqz (call $tether_push (local.get $object))))))
     (i32.store (local.get $sp) (local.get $object))
     (i32.store offset=12 (global.get $state) (i32.add (local.get $sp) (i32.const 4)))
@@ -167,7 +166,7 @@
 
   ;; ---- Trees ----
 
-  ;; A complete tree; 0 at failure. What is done of it is on the stack meanwhile.
+  ;; A complete tree; 0 at failure. The parts that are done are on the stack meanwhile.
   (func $tree (param $depth i32) (result i32)
     (local $node i32)
     (local $right i32)
@@ -213,7 +212,7 @@
     (i32.store offset=8 (global.get $RESULT) (i32.load offset=24 (global.get $state)))
     (global.get $RESULT))
 
-  ;; Makes the heap, so that the shadow stack is there.
+  ;; Makes the heap, and with it the shadow stack.
   (func $ready (result i32)
     (if (result i32) (i32.load offset=20 (global.get $state))
       (then (i32.const 1))
@@ -245,7 +244,7 @@
         (br $next)))
     (call $ok (i64.add (local.get $total) (call $add_up (call $pop)))))
 
-  ;; Gives back what the collector found dead; how many.
+  ;; Gives back the tickets that the collector found dead, and returns their number.
   (func $give_back_dead (result i32)
     (local $total i32)
     (local $count i32)
@@ -258,7 +257,7 @@
           (br $more))))
     (local.get $total))
 
-  ;; Wraps a new ticket: in one step, or an object of our own.
+  ;; Wraps a new ticket: in one step, or by registering an object of this module.
   (func $wrap_ticket (param $by_hand i32) (result i32)
     (local $stub i32)
     (local $ticket i32)
@@ -278,7 +277,7 @@
         (local.set $failed
           (call $tether_register
             (local.get $stub) (global.get $KIND_TICKET) (local.get $ticket) (i32.const 0)))))
-    ;; What the collector did not take is still ours to give back.
+    ;; The collector did not take the ticket, so it is given back here.
     (if (local.get $failed)
       (then
         (i32.store (global.get $TICKETS) (global.get $KIND_TICKET))

@@ -1,8 +1,10 @@
-//! Quarantine: dead objects stay where they are, coloured dead, until the next collection
-//! begins. So no new object has the address of one that has just died.
+//! Quarantine: dead objects stay where they are, in the dead colour, until the next collection
+//! begins. So no new object has the address of an object that has just died.
 //!
-//! Invariants: while it lasts, sweeping clears nothing, and takes for holes only what was
-//! free when the last collection began; its end sweeps every block again, from the start.
+//! Invariants:
+//! 1. In quarantine the sweep clears nothing, and a hole is a run of granules that were free when
+//!    the last collection began.
+//! 2. When the quarantine ends, the sweep begins again with the first block.
 
 use super::{BLOCK, BLOCK_MARKED, Blocks};
 use crate::memory::Memory;
@@ -10,7 +12,8 @@ use crate::metadata::{self, END, START};
 use crate::units::BLOCK_SHIFT;
 
 impl Blocks {
-    /// Begins it, between marking and the sweep: no block that has a dead object goes back.
+    /// Begins the quarantine, after marking and before the sweep. Blocks with dead objects are
+    /// kept, as if something in them were marked.
     pub fn begin_quarantine<M: Memory>(&mut self, memory: &mut M) {
         self.is_quarantined = true;
         for index in 0..self.count {
@@ -24,7 +27,7 @@ impl Blocks {
         }
     }
 
-    /// Ends it: the sweep that follows clears all that was dead.
+    /// Ends the quarantine. The sweep that follows clears all dead objects.
     pub(super) fn end_quarantine(&mut self) {
         if self.is_quarantined {
             self.is_quarantined = false;
@@ -34,7 +37,8 @@ impl Blocks {
     }
 }
 
-/// The next run of granules from `at` on that are in no object, live or dead.
+/// Finds the next run of granules, from the metadata byte `at` on, that are in no object, live or
+/// dead.
 pub fn free_hole<M: Memory>(memory: &M, block: u32, mut at: u32) -> Option<(u32, u32)> {
     let end = metadata::metadata_end(block);
     while at < end {
@@ -42,7 +46,6 @@ pub fn free_hole<M: Memory>(memory: &M, block: u32, mut at: u32) -> Option<(u32,
         if next > at {
             return Some((at, next));
         }
-        // Past the object.
         at = metadata::find(memory, at, end, END) + 1;
     }
     None

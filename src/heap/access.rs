@@ -10,7 +10,7 @@ use crate::layout::{self, LayoutId};
 use crate::memory::Memory;
 use crate::metadata::{self, REFERENCE_0};
 use crate::observer::Observer;
-use crate::units::{GRANULE_BYTES, Reference, WORD_BYTES};
+use crate::units::{GRANULE_BYTES, GRANULE_WORDS, Reference, WORD_BYTES};
 
 /// A live object, found by its reference.
 #[derive(Clone, Copy, Debug)]
@@ -33,17 +33,8 @@ pub struct Store {
     pub value: u32,
 }
 
-/// Words that come out of a heap, in room that grows while they do.
-pub trait WordBuffer {
-    /// All the room there is, which is for so many words at least. What was written stays.
-    ///
-    /// Errors: `OutOfMemory`, or whatever else keeps it from growing; then it is as it was.
-    fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error>;
-}
-
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// Whether `reference` is the start of a live object. Null is not.
-    #[inline]
     pub fn is_object(&self, reference: Reference) -> bool {
         self.find(reference).is_ok()
     }
@@ -56,12 +47,25 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Reads the word at `index`, counted in words from the object's start.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, object: Reference, index: u32) -> Result<u32, Error> {
-        self.get_quickly(object, index).map_or_else(|| self.get_slowly(object, index), Ok)
+        self.try_get(object, index).map_or_else(|| self.get_in_full(object, index), Ok)
     }
 
-    pub(crate) fn get_slowly(&self, object: Reference, index: u32) -> Result<u32, Error> {
+    /// [`get`](Self::get), of a word in the first granule of an object in a block.
+    #[inline(always)]
+    pub fn try_get(&self, object: Reference, index: u32) -> Option<u32> {
+        // Every object has a first granule.
+        if index >= GRANULE_WORDS {
+            return None;
+        }
+        self.find_in_block(object)?;
+        Some(self.supply.memory.load_u32(object + index * WORD_BYTES))
+    }
+
+    /// All of [`get`](Self::get) but its quick case in line: smaller code, for a caller that has
+    /// tried [`try_get`](Self::try_get).
+    pub fn get_in_full(&self, object: Reference, index: u32) -> Result<u32, Error> {
         self.check_open()?;
         let offset = self.check_words(object, index, 1)?.1;
         Ok(self.supply.memory.load_u32(object + offset))
@@ -69,20 +73,30 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Writes the word at `index`. In a reference slot it must be null or a live
     /// object.
-    #[inline]
+    #[inline(always)]
     pub fn set(&mut self, object: Reference, index: u32, value: u32) -> Result<(), Error> {
-        match self.set_quickly(object, index, value) {
-            Some(()) => Ok(()),
-            None => self.set_slowly(object, index, value),
-        }
+        self.try_set(object, index, value)
+            .map_or_else(|| self.set_in_full(object, index, value), Ok)
     }
 
-    pub(crate) fn set_slowly(
-        &mut self,
-        object: Reference,
-        index: u32,
-        value: u32,
-    ) -> Result<(), Error> {
+    /// [`set`](Self::set), of a word in the first granule of an object in a block.
+    #[inline(always)]
+    pub fn try_set(&mut self, object: Reference, index: u32, value: u32) -> Option<()> {
+        if index >= GRANULE_WORDS {
+            return None;
+        }
+        let start = self.find_in_block(object)?;
+        let is_reference = self.supply.memory.load_u8(start) & (REFERENCE_0 << index) != 0;
+        if is_reference && value != 0 {
+            self.find_in_block(value)?;
+        }
+        self.supply.memory.store_u32(object + index * WORD_BYTES, value);
+        Some(())
+    }
+
+    /// All of [`set`](Self::set) but its quick case in line: smaller code, for a caller that has
+    /// tried [`try_set`](Self::try_set).
+    pub fn set_in_full(&mut self, object: Reference, index: u32, value: u32) -> Result<(), Error> {
         self.check_open()?;
         let (found, offset) = self.check_words(object, index, 1)?;
         self.check_store(found, object, index, value)?;
@@ -100,58 +114,39 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(())
     }
 
-    /// Checks that [`read_bytes`](Self::read_bytes) would be in bounds.
-    pub fn check_read_bytes(
-        &self,
-        object: Reference,
-        offset: u32,
-        count: u32,
-    ) -> Result<(), Error> {
-        self.check_open()?;
-        self.check_bytes(object, offset, count as usize).map(|_| ())
-    }
-
-    /// Reads whole objects into `buffer`, for each a word with its size in bytes and then
-    /// its words. Stops before the first that would bring it past `most_words`, or past
-    /// what the buffer can hold, but gives at least one. Gives how many words there are.
+    /// Reads whole objects into the first words of `into`: for each a word with its size in
+    /// bytes, and then its words. Stops before the first that does not fit. Gives how many
+    /// objects and how many words were read.
     ///
-    /// Errors: `InvalidRef`, `Closed`, and the buffer's own where the first object does not
-    /// fit; then what is in the buffer is nothing to rely on. Cost: a look-up for each
-    /// object, and a load for each word.
+    /// Errors: `InvalidRef`, `Closed`. Cost: a look-up for each object, and a load for each two
+    /// words.
     pub fn read_objects(
         &self,
         objects: &[Reference],
-        most_words: u32,
-        buffer: &mut impl WordBuffer,
-    ) -> Result<usize, Error> {
+        into: &mut [u32],
+    ) -> Result<(usize, usize), Error> {
         self.check_open()?;
         let mut used = 0;
-        let mut room = buffer.reserve(0)?;
-        for &object in objects {
-            let size_bytes = self.size_of_object(object)?;
-            let words = (size_bytes / WORD_BYTES) as usize;
-            let end = used + 1 + words;
-            if used > 0 && end > most_words as usize {
-                break;
-            }
-            if end > room.len() {
-                room = match buffer.reserve(end) {
-                    Ok(room) => room,
-                    Err(_) if used > 0 => break,
-                    Err(error) => return Err(error),
-                };
-            }
-            let into = &mut room[used..end];
+        for (index, &object) in objects.iter().enumerate() {
+            // Most are in blocks.
+            let size_bytes = match self.find_in_block(object) {
+                Some(start) => metadata::object_size(&self.supply.memory, start),
+                None => self.size_of_found(self.find(object)?),
+            };
+            let end = used + 1 + (size_bytes / WORD_BYTES) as usize;
+            let Some(into) = into.get_mut(used..end) else {
+                return Ok((index, used));
+            };
             into[0] = size_bytes;
             let mut at = object;
-            for granule in into[1..].chunks_exact_mut(2) {
+            for granule in into[1..].chunks_exact_mut(GRANULE_WORDS as usize) {
                 let pair = self.supply.memory.load_u64(at);
                 (granule[0], granule[1]) = (pair as u32, (pair >> 32) as u32);
                 at += GRANULE_BYTES;
             }
             used = end;
         }
-        Ok(used)
+        Ok((objects.len(), used))
     }
 
     /// Writes words from word `index` on: all of them or, at an error, none.
@@ -236,13 +231,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                 }
             }
         }
-        let object = self.place(&new, InFlight::Words(words))?;
+        let object = self.make(&new, InFlight::Words(words))?;
         self.put_words(object, words);
         Ok(object)
     }
 
     /// Null or a live object, or an error.
-    #[inline]
     pub(super) fn check_reference(&self, reference: Reference) -> Result<(), Error> {
         if reference != 0 {
             self.find(reference)?;
@@ -251,7 +245,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// The live object that starts at `reference`.
-    #[inline(never)]
     pub(super) fn find(&self, reference: Reference) -> Result<Object, Error> {
         if let Some(start) = self.find_in_block(reference) {
             return Ok(Object::InBlock { start });
@@ -274,16 +267,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         (memory.load_u8(start) & self.live != 0).then_some(start)
     }
 
-    /// The size of an object that a loop comes to: most are in blocks.
-    #[inline(always)]
-    fn size_of_object(&self, object: Reference) -> Result<u32, Error> {
-        if let Some(start) = self.find_in_block(object) {
-            return Ok(metadata::object_size(&self.supply.memory, start));
-        }
-        Ok(self.size_of_found(self.find(object)?))
-    }
-
-    #[inline(never)]
     pub(super) fn size_of_found(&self, object: Object) -> u32 {
         match object {
             Object::InBlock { start } => metadata::object_size(&self.supply.memory, start),
@@ -322,7 +305,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
     }
 
-    #[inline(never)]
     fn check_store(
         &self,
         found: Object,
@@ -338,7 +320,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// The object, and where its word `index` is, where `count` words from there
     /// on are in it.
-    #[inline(never)]
     fn check_words(
         &self,
         object: Reference,
@@ -354,7 +335,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok((found, index * WORD_BYTES))
     }
 
-    #[inline(never)]
     fn check_bytes(&self, object: Reference, offset: u32, count: usize) -> Result<Object, Error> {
         let found = self.find(object)?;
         let size_bytes = self.size_of_found(found);

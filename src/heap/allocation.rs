@@ -7,7 +7,7 @@
 use super::{Heap, InFlight, NOTHING};
 use crate::error::Error;
 use crate::large::NewLarge;
-use crate::layout::{self, LayoutId, Shape};
+use crate::layout::{self, LayoutId, Shape, Small};
 use crate::memory::Memory;
 use crate::metadata::{
     self, CONSERVATIVE, END, LAST_REFERENCES, REFERENCE_0, REFERENCE_1, REFERENCE_SHIFT,
@@ -22,13 +22,9 @@ use crate::units::{
 /// The largest alignment that can be asked for, in bytes.
 pub const MOST_ALIGNMENT_BYTES: u32 = 4096;
 
-/// A component's callers get zeroed objects of the usual alignment, and so its code
-/// can do without what the others need.
-const PLAIN_ONLY: bool = cfg!(feature = "component");
-
-/// An object to be.
+/// An object that is about to be made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct New {
+pub(super) struct NewObject {
     layout: LayoutId,
     /// Rounded up to granules.
     pub(super) size_bytes: u32,
@@ -39,16 +35,6 @@ pub(super) struct New {
     template: u64,
 }
 
-impl New {
-    fn alignment(&self) -> u32 {
-        if PLAIN_ONLY { GRANULE_BYTES } else { self.alignment }
-    }
-
-    fn is_zeroed(&self) -> bool {
-        PLAIN_ONLY || self.zeroed
-    }
-}
-
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// Allocates a zeroed object: of `length` bytes for [`layout::LEAF`] and
     /// [`layout::CONSERVATIVE`], of `length` elements for a defined layout.
@@ -56,18 +42,55 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// May collect. Errors: `OutOfMemory`, `InvalidLayout`, `Closed`, and, in a
     /// scope, `RootStackFull`. Cost: a bump and some bytes of metadata; now and
     /// then the sweep to the next hole.
-    #[inline]
+    #[inline(always)]
     pub fn allocate(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
-        self.allocate_quickly(layout, length)
-            .map_or_else(|| self.allocate_slowly(layout, length), Ok)
+        self.try_allocate(layout, length).map_or_else(|| self.allocate_in_full(layout, length), Ok)
     }
 
-    pub(crate) fn allocate_slowly(
+    /// [`allocate`](Self::allocate), of a small object in the hole at hand.
+    #[inline(always)]
+    pub fn try_allocate(&mut self, layout: LayoutId, length: u32) -> Option<Reference> {
+        let Small { words, template, .. } =
+            self.layouts.small(&self.supply.memory, layout, length)?;
+        let is_scoped = self.roots.scope_depth() > 0;
+        if self.options.stress > 0 || is_scoped && !self.roots.has_room(1) {
+            return None;
+        }
+        let object = self.bump_small(words, template)?;
+        if is_scoped {
+            self.roots.push_scoped(&mut self.supply.memory, object);
+        }
+        Some(object)
+    }
+
+    /// Makes an object of so many words, at most 16, in the hole at hand, by its template.
+    #[inline(always)]
+    pub(super) fn bump_small(&mut self, words: u32, template: u64) -> Option<Reference> {
+        let granules = words.div_ceil(GRANULE_WORDS);
+        let address = self.blocks.bump_zeroed(granules * GRANULE_BYTES)?;
+        let start = metadata::metadata_of(address);
+        let template = template | u64::from(self.live);
+        metadata::store_template(&mut self.supply.memory, start, granules, template);
+        Some(address)
+    }
+
+    /// All of [`allocate`](Self::allocate) but its quick case in line: smaller code, for a caller that has
+    /// tried [`try_allocate`](Self::try_allocate).
+    pub fn allocate_in_full(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
+        self.allocate_with(layout, length, NOTHING)
+    }
+
+    /// Allocates as [`allocate`](Self::allocate) does. A collection that this starts keeps what
+    /// is in flight.
+    pub(super) fn allocate_with(
         &mut self,
         layout: LayoutId,
         length: u32,
+        in_flight: InFlight<'_>,
     ) -> Result<Reference, Error> {
-        self.allocate_keeping(layout, length, NOTHING)
+        self.check_open()?;
+        let new = self.describe(layout, length)?;
+        self.make(&new, in_flight)
     }
 
     /// Allocates an object without references whose content is whatever the memory
@@ -78,7 +101,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn allocate_leaf(&mut self, size_bytes: u32) -> Result<Reference, Error> {
         self.check_open()?;
         let new = self.describe(layout::LEAF, size_bytes)?;
-        self.place(&New { zeroed: false, ..new }, NOTHING)
+        self.make(&NewObject { zeroed: false, ..new }, NOTHING)
     }
 
     /// Allocates a zeroed object at a multiple of `alignment`, a power of two up
@@ -98,7 +121,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             return Err(Error::OutOfBounds { size_bytes: MOST_ALIGNMENT_BYTES });
         }
         let new = self.describe(layout, length)?;
-        self.place(&New { alignment: alignment.max(GRANULE_BYTES), ..new }, NOTHING)
+        self.make(&NewObject { alignment: alignment.max(GRANULE_BYTES), ..new }, NOTHING)
     }
 
     /// Allocates a zeroed object of a few granules, with a bit in `references` for
@@ -110,31 +133,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
         let words = granules * GRANULE_WORDS;
         let references = references & ((1 << words) - 1);
-        let new = New {
+        let new = NewObject {
             layout: layout::LEAF,
             size_bytes: granules * GRANULE_BYTES,
             alignment: GRANULE_BYTES,
             zeroed: true,
             template: metadata::template(granules, references),
         };
-        self.place(&new, NOTHING)
+        self.make(&new, NOTHING)
     }
 
-    /// What `allocate` does, with references in flight.
-    pub(super) fn allocate_keeping(
-        &mut self,
-        layout: LayoutId,
-        length: u32,
-        in_flight: InFlight<'_>,
-    ) -> Result<Reference, Error> {
-        self.check_open()?;
-        let new = self.describe(layout, length)?;
-        self.place(&new, in_flight)
-    }
-
-    /// What an object of a layout will be.
-    #[inline]
-    pub(super) fn describe(&self, layout: LayoutId, length: u32) -> Result<New, Error> {
+    /// Describes the object that a layout and a length make.
+    pub(super) fn describe(&self, layout: LayoutId, length: u32) -> Result<NewObject, Error> {
         let (template, bytes) = match layout {
             layout::LEAF | layout::CONSERVATIVE => (0, u64::from(length)),
             _ => {
@@ -145,35 +155,37 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         };
         let needed_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let size_bytes = object_bytes(bytes).ok_or(Error::OutOfMemory { needed_bytes })?;
-        Ok(New { layout, size_bytes, alignment: GRANULE_BYTES, zeroed: true, template })
+        Ok(NewObject { layout, size_bytes, alignment: GRANULE_BYTES, zeroed: true, template })
     }
 
-    /// Finds room for a new object, and makes it one.
-    #[inline(never)]
-    pub(super) fn place(&mut self, new: &New, in_flight: InFlight<'_>) -> Result<Reference, Error> {
+    /// Makes a new object, wherever it has room, and has the innermost scope root it.
+    pub(super) fn make(
+        &mut self,
+        new: &NewObject,
+        in_flight: InFlight<'_>,
+    ) -> Result<Reference, Error> {
         let scoped = self.roots.scope_depth() > 0;
         if scoped {
             self.roots.check_room(1)?;
         }
         self.stress(in_flight);
         let needed_bytes = new.size_bytes;
-        let room_bytes = new.size_bytes + (new.alignment() - GRANULE_BYTES);
-        let placed = if room_bytes <= LARGEST_BLOCK_OBJECT_BYTES {
-            self.place_in_block(new, room_bytes, in_flight)
+        let room_bytes = new.size_bytes + (new.alignment - GRANULE_BYTES);
+        let made = if room_bytes <= LARGEST_BLOCK_OBJECT_BYTES {
+            self.make_in_block(new, room_bytes, in_flight)
         } else {
-            self.place_large(new, room_bytes, in_flight)
+            self.make_large(new, room_bytes, in_flight)
         };
-        let address = placed.ok_or(Error::OutOfMemory { needed_bytes })?;
+        let address = made.ok_or(Error::OutOfMemory { needed_bytes })?;
         if scoped {
             self.roots.push_scoped(&mut self.supply.memory, address);
         }
         Ok(address)
     }
 
-    #[inline]
-    fn place_in_block(
+    fn make_in_block(
         &mut self,
-        new: &New,
+        new: &NewObject,
         room_bytes: u32,
         in_flight: InFlight<'_>,
     ) -> Option<Reference> {
@@ -182,9 +194,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             self.refill(room_bytes, in_flight)?;
         }
         let memory = &mut self.supply.memory;
-        let address = if new.is_zeroed() {
-            if new.alignment() > GRANULE_BYTES {
-                self.blocks.align(memory, new.alignment());
+        let address = if new.zeroed {
+            if new.alignment > GRANULE_BYTES {
+                self.blocks.align(memory, new.alignment);
             }
             self.blocks.bump(memory, new.size_bytes)?
         } else {
@@ -195,8 +207,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Describes a new object in its metadata bytes, which are zero.
-    #[inline]
-    fn write_metadata(&mut self, address: Reference, new: &New) {
+    fn write_metadata(&mut self, address: Reference, new: &NewObject) {
         let memory = &mut self.supply.memory;
         let start = metadata::metadata_of(address);
         let granules = new.size_bytes / GRANULE_BYTES;
@@ -224,13 +235,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Goes on to a hole that has room: the next one, or a new block if the heap
     /// may be larger, or what a collection finds.
     #[cold]
-    #[inline(never)]
     fn refill(&mut self, room_bytes: u32, in_flight: InFlight<'_>) -> Option<()> {
         if self.blocks.next_hole(&mut self.supply.memory, room_bytes, self.live) {
             return Some(());
         }
         if self.is_collection_due_for(PAYLOAD_BYTES) {
-            self.collect_keeping(Cause::Space, in_flight);
+            self.collect_now(Cause::Space, in_flight);
         } else if self.blocks.take_block(&mut self.supply) {
             return Some(());
         } else {
@@ -242,10 +252,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     #[cold]
-    #[inline(never)]
-    fn place_large(
+    fn make_large(
         &mut self,
-        new: &New,
+        new: &NewObject,
         room_bytes: u32,
         in_flight: InFlight<'_>,
     ) -> Option<Reference> {
@@ -259,12 +268,12 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         let mut large = NewLarge {
             size_bytes: new.size_bytes,
             layout: if leaf { layout::LEAF } else { new.layout },
-            alignment: new.alignment(),
-            zeroed: new.is_zeroed(),
+            alignment: new.alignment,
+            zeroed: new.zeroed,
             colour: self.live,
         };
         if self.is_collection_due_for(room_bytes) {
-            self.collect_keeping(Cause::Space, in_flight);
+            self.collect_now(Cause::Space, in_flight);
         } else if let Some(address) = self.large.allocate(&mut self.supply, large) {
             return Some(address);
         } else {
@@ -297,7 +306,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 }
 
 /// Sets the reference bits of an object's metadata bytes; gives what the first one should be.
-#[inline]
 fn write_references<M: Memory>(memory: &mut M, start: u32, last: u32, shape: Shape) -> u8 {
     let last_references = start + shape.last_references().min(last - start);
     let all_from = shape.all_references_from();

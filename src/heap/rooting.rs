@@ -4,8 +4,7 @@
 use super::{Heap, InFlight};
 use crate::error::Error;
 use crate::memory::Memory;
-use crate::observer::Observer;
-#[cfg(feature = "interior-pointers")]
+use crate::observer::{Cause, Observer};
 use crate::ranges::Ranges;
 use crate::units::Reference;
 
@@ -13,15 +12,27 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Pushes a root; null may be pushed.
     ///
     /// Errors: `RootStackFull`, `InvalidRef`, `Closed`; then nothing is pushed.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, object: Reference) -> Result<(), Error> {
-        match self.push_quickly(object) {
-            Some(()) => Ok(()),
-            None => self.push_slowly(object),
-        }
+        self.try_push(object).map_or_else(|| self.push_in_full(object), Ok)
     }
 
-    pub(crate) fn push_slowly(&mut self, object: Reference) -> Result<(), Error> {
+    /// [`push`](Self::push), of null or an object in a block.
+    #[inline(always)]
+    pub fn try_push(&mut self, object: Reference) -> Option<()> {
+        if self.closed || !self.roots.has_room(1) {
+            return None;
+        }
+        if object != 0 {
+            self.find_in_block(object)?;
+        }
+        self.roots.push_in_room(&mut self.supply.memory, object);
+        Some(())
+    }
+
+    /// All of [`push`](Self::push) but its quick case in line: smaller code, for a caller that has
+    /// tried [`try_push`](Self::try_push).
+    pub fn push_in_full(&mut self, object: Reference) -> Result<(), Error> {
         self.check_open()?;
         self.check_reference(object)?;
         self.roots.push(&mut self.supply.memory, object)
@@ -36,13 +47,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Pops the top root. Errors: `NoSuchRoot`.
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Result<Reference, Error> {
-        self.pop_quickly().map_or_else(|| self.pop_slowly(), Ok)
+        if let Some(object) = self.try_pop() {
+            return Ok(object);
+        }
+        self.check_open()?;
+        Err(Error::NoSuchRoot { index: 0 })
     }
 
-    pub(crate) fn pop_slowly(&mut self) -> Result<Reference, Error> {
-        self.check_open()?;
+    /// [`pop`](Self::pop), if there is a root.
+    #[inline(always)]
+    pub fn try_pop(&mut self) -> Option<Reference> {
         self.roots.pop(&self.supply.memory)
     }
 
@@ -107,7 +123,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if let Ok(count) = self.pins.pin(&mut self.supply, object) {
             return Ok(count);
         }
-        self.collect_for_space(InFlight::Words(&[object]));
+        if !self.is_futile() {
+            self.collect_rooting(Cause::Space, object);
+        }
         self.pins.pin(&mut self.supply, object)
     }
 
@@ -124,7 +142,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ///
     /// May collect, where memory is short, and keeps what the range names. Errors:
     /// `OutOfMemory`, `OutOfBounds` where the range ends before it begins, or not in memory.
-    #[cfg(feature = "interior-pointers")]
     pub fn add_roots(&mut self, begin: u32, end: u32) -> Result<(), Error> {
         self.check_open()?;
         if end < begin || u64::from(end) > self.supply.memory.size_bytes() {
@@ -140,7 +157,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Scans a range no longer. Errors: `NoSuchRoot` where there is none.
-    #[cfg(feature = "interior-pointers")]
     pub fn remove_roots(&mut self, begin: u32) -> Result<(), Error> {
         self.check_open()?;
         let removed = self.ranges.remove(&mut self.supply.memory, begin);

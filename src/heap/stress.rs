@@ -20,9 +20,21 @@ use crate::verify::Violation;
 /// Bytes at a range's end: the end of the next range, and its own size.
 const LINK_BYTES: u32 = 2 * WORD_BYTES;
 
-/// What stress modes remember.
+/// A part of a collection that only stress modes have.
+type Step<M, O> = Option<fn(&mut Heap<M, O>)>;
+
+/// What stress modes do, and what they remember.
+///
+/// A collection comes here through two function pointers, which only
+/// [`set_stress`](Heap::set_stress) sets: in a program that does not call it, the linker leaves
+/// all of this out.
 #[derive(Debug)]
-pub(super) struct Stressed {
+pub(super) struct Stressed<M: Memory, O: Observer> {
+    modes: StressModes,
+    /// Runs after marking, before the sweep.
+    pub(super) after_mark: Step<M, O>,
+    /// Runs when the collection is done.
+    pub(super) at_end: Step<M, O>,
     /// The end of the first range in quarantine, or 0.
     first: u32,
     bytes: u64,
@@ -31,16 +43,25 @@ pub(super) struct Stressed {
     violation: Option<Violation>,
 }
 
-impl Stressed {
-    /// Nothing yet.
-    pub(super) const NONE: Stressed =
-        Stressed { first: 0, bytes: 0, bits_ahead: false, violation: None };
+impl<M: Memory, O: Observer> Stressed<M, O> {
+    /// No stress modes.
+    pub(super) const fn new() -> Self {
+        Stressed {
+            modes: StressModes::NONE,
+            after_mark: None,
+            at_end: None,
+            first: 0,
+            bytes: 0,
+            bits_ahead: false,
+            violation: None,
+        }
+    }
 
     pub(super) fn set_bits_ahead(&mut self, ahead: bool) {
         self.bits_ahead = ahead;
     }
 
-    fn keep<M: Memory>(&mut self, memory: &mut M, range: u32, size_bytes: u32) {
+    fn keep(&mut self, memory: &mut M, range: u32, size_bytes: u32) {
         let end = range + size_bytes;
         memory.store_u32(end - LINK_BYTES, self.first);
         memory.store_u32(end - WORD_BYTES, size_bytes);
@@ -49,7 +70,7 @@ impl Stressed {
     }
 
     /// Calls `visit` with each range, beginning and size.
-    fn for_each<M: Memory>(&self, memory: &M, mut visit: impl FnMut(u32, u32)) {
+    fn for_each(&self, memory: &M, mut visit: impl FnMut(u32, u32)) {
         let mut end = self.first;
         while end != 0 {
             let size_bytes = memory.load_u32(end - WORD_BYTES);
@@ -59,7 +80,7 @@ impl Stressed {
     }
 
     /// Gives all ranges back.
-    pub(super) fn release<M: Memory>(&mut self, supply: &mut Supply<M>) {
+    pub(super) fn release(&mut self, supply: &mut Supply<M>) {
         while self.first != 0 {
             let end = self.first;
             let size_bytes = supply.memory.load_u32(end - WORD_BYTES);
@@ -71,11 +92,14 @@ impl Stressed {
 }
 
 impl<M: Memory, O: Observer> Heap<M, O> {
-    /// Chooses anew how often to collect, and what collections do besides.
+    /// Collects at every so many allocations and registrations from now on (0: at none), as the
+    /// option `stress` does, and chooses what collections do besides.
     pub fn set_stress(&mut self, every: u32, modes: StressModes) {
         self.options.stress = every;
         self.stress_left = every;
-        self.options.stress_modes = modes;
+        self.stressed.modes = modes;
+        self.stressed.after_mark = Some(Self::stress_dead);
+        self.stressed.at_end = Some(Self::stress_verify);
     }
 
     /// What was found first by verifying after a collection (`StressModes::verify`).
@@ -100,9 +124,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// After marking, before the sweep: what is about to be freed has the dead colour.
-    pub(super) fn stress_dead(&mut self) {
+    fn stress_dead(&mut self) {
         self.stressed.release(&mut self.supply);
-        let modes = self.options.stress_modes;
+        let modes = self.stressed.modes;
         if modes.poison {
             self.poison_dead();
         }
@@ -140,12 +164,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
     }
 
-    /// After a collection. Not while `register_many` has set wrapper bits ahead of their
-    /// entries, nor while a wrapper in flight has the slot that is kept free for it.
-    pub(super) fn stress_verify(&mut self) {
-        let is_full = self.roots.used() > self.options.root_capacity;
-        let is_between = self.stressed.bits_ahead || is_full;
-        if !self.options.stress_modes.verify || self.stressed.violation.is_some() || is_between {
+    /// After a collection; not while `register_many` has set wrapper bits ahead of their
+    /// entries.
+    fn stress_verify(&mut self) {
+        let Stressed { modes, violation, bits_ahead, .. } = self.stressed;
+        if !modes.verify || violation.is_some() || bits_ahead {
             return;
         }
         self.stressed.violation = self.verify();

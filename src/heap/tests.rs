@@ -293,7 +293,7 @@ fn small_objects_fill_the_holes_between_live_ones() {
 fn the_verifier_sees_a_block_missing_from_the_map() {
     let (mut heap, objects) = busy_heap();
     let block = objects[0] & !(BLOCK_BYTES - 1);
-    heap.blocks.forget_in_map(&mut heap.supply.memory, block);
+    heap.blocks.remove_from_map(&mut heap.supply.memory, block);
     assert_eq!(broken(&heap), Some(Invariant::BlockMap));
 }
 
@@ -389,7 +389,7 @@ fn the_verifier_sees_an_object_in_a_hole_that_was_set_aside() {
     // The holes of 64 bytes are too small for it, and are set aside.
     heap.allocate(LEAF, 4_000).unwrap();
     let mut aside = Vec::new();
-    heap.blocks.for_each_hole_aside(&heap.supply.memory, |from, _| aside.push(from));
+    heap.blocks.hole_set().for_each(&heap.supply.memory, |from, _| aside.push(from));
     assert!(aside.len() > HOLES as usize / 2);
     assert_eq!(heap.verify(), None);
     let live = heap.live;

@@ -1,14 +1,17 @@
-//! The window: what a mutator's own code may use without a call.
+//! The window: what compiled code does with the heap without a call.
 //!
-//! Compiled code bumps the cursor, writes the metadata of small objects, and pushes
-//! and pops roots by plain loads and stores. What it did is taken over before any
-//! operation ([`Heap::adopt`]), and what it may do next is told after it
-//! ([`Heap::window`]).
+//! Compiled code bumps a cursor, writes the metadata of small objects, and pushes and pops
+//! roots, by plain loads and stores. Before each operation the heap takes over what was done
+//! ([`Heap::adopt`]); after it, the heap says what may be done next ([`Heap::window`]). The
+//! functions here do the same for code that calls them, over any memory.
 
 use super::Heap;
 use crate::error::Error;
 use crate::memory::Memory;
+use crate::metadata::{self, TEMPLATE_GRANULES};
 use crate::observer::Observer;
+use crate::units::{GRANULE_BYTES, LARGEST_BLOCK_OBJECT_BYTES, Reference};
+use crate::wrap_table::Registration;
 
 /// Addresses, and the colour of new objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,10 +32,55 @@ pub struct Window {
     pub stack_base: u32,
 }
 
+/// Makes a small object at `cursor` by its template, of which only the reference bits count.
+/// None if it is larger than 8 granules, or does not fit below `limit`. The caller's cursor then
+/// moves by the object's size.
+#[inline(always)]
+pub fn make_small<M: Memory>(
+    memory: &mut M,
+    (cursor, limit): (u32, u32),
+    colour: u8,
+    granules: u32,
+    template: u64,
+) -> Option<Reference> {
+    let size_bytes = granules.wrapping_mul(GRANULE_BYTES);
+    if granules.wrapping_sub(1) >= TEMPLATE_GRANULES || size_bytes > limit - cursor {
+        return None;
+    }
+    let metadata = metadata::template(granules, template_references(template));
+    let start = metadata::metadata_of(cursor);
+    metadata::store_template(memory, start, granules, metadata | u64::from(colour));
+    Some(cursor)
+}
+
+/// Makes an object without references that ends at `end`, in memory that is not zeroed. None if
+/// it is larger than 8 KiB, or does not fit above `limit`. Its address is the caller's new end.
+#[inline(always)]
+pub fn make_leaf<M: Memory>(
+    memory: &mut M,
+    (limit, end): (u32, u32),
+    colour: u8,
+    size_bytes: u32,
+) -> Option<Reference> {
+    let rounded = (size_bytes.wrapping_add(GRANULE_BYTES - 1)) & !(GRANULE_BYTES - 1);
+    // A size that wraps is 0 too.
+    if rounded.wrapping_sub(1) >= (end - limit).min(LARGEST_BLOCK_OBJECT_BYTES) {
+        return None;
+    }
+    let address = end - rounded;
+    metadata::store_leaf(memory, metadata::metadata_of(address), rounded, colour);
+    Some(address)
+}
+
+/// The reference bits of a small object's template, one for each word: what
+/// [`Heap::allocate_small`] takes.
+pub fn template_references(template: u64) -> u64 {
+    metadata::template_references(template)
+}
+
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// What the mutator may use from here on. In a scope, and under stress, that is
     /// no memory: then every allocation must come to the heap.
-    #[inline]
     pub fn window(&self) -> Window {
         if self.closed {
             return Window::default();
@@ -51,15 +99,17 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
     }
 
-    fn is_window_open(&self) -> bool {
+    /// Whether an object may be made in the hole at hand by its metadata alone: no scope is
+    /// open that would root it, and no collection may be due for `stress`.
+    #[inline(always)]
+    pub(super) fn is_window_open(&self) -> bool {
         self.roots.scope_depth() == 0 && self.options.stress == 0
     }
 
     /// Takes over what the mutator did in the window: where its cursor is, where the
     /// free memory ends, and the top of its shadow stack.
     ///
-    /// Errors: `RootStackFull` where that is out of the stack's bounds.
-    #[inline]
+    /// Errors: `RootStackFull` if that is out of the stack's bounds.
     pub fn adopt(&mut self, cursor: u32, end: u32, stack_top: u32) -> Result<(), Error> {
         if self.closed {
             return Ok(());
@@ -68,5 +118,22 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             self.blocks.adopt_hole(cursor, end);
         }
         self.roots.adopt_top(stack_top)
+    }
+
+    /// Wraps a handle as [`wrap`](Self::wrap) does, in a window that was not adopted since
+    /// it was published. None if the window or the wrap table has no room, or a collection is
+    /// due. The caller's cursor then moves by 8 bytes.
+    pub fn wrap_in_window(
+        &mut self,
+        (cursor, limit): (u32, u32),
+        kind: u32,
+        handle: u32,
+        weight_bytes: u32,
+    ) -> Option<Reference> {
+        if limit - cursor < GRANULE_BYTES || !self.is_ready_to_wrap(weight_bytes) {
+            return None;
+        }
+        self.make_wrapper(Registration { wrapper: cursor, kind, handle, weight_bytes });
+        Some(cursor)
     }
 }

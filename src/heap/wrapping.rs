@@ -1,4 +1,5 @@
-//! Wrappers: `register` and its kin, and the handles they release.
+//! Wrappers: `register` and its kin, and the handles they release. A wrapper that `wrap` makes is
+//! one granule: the kind and the handle.
 //!
 //! `register` fails only when every entry is live. When the table is full it
 //! (1) pushes the wrapper in flight on the shadow stack, (2) collects, which
@@ -14,11 +15,8 @@ use crate::layout;
 use crate::memory::Memory;
 use crate::metadata::{self, END, WRAPPER};
 use crate::observer::{Cause, Observer};
-use crate::units::Reference;
+use crate::units::{GRANULE_BYTES, Reference};
 use crate::wrap_table::{Handle, Registration};
-
-/// Bytes of the object that `wrap` makes: the kind and the handle.
-const WRAPPER_BYTES: u32 = 8;
 
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// Makes `wrapper` the owner of a host handle. `weight_bytes` is what the
@@ -27,7 +25,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// May collect, and keeps `wrapper` alive meanwhile. Errors:
     /// `WrapTableFull`, `AlreadyRegistered`, `InvalidRef`, `OutOfMemory`,
     /// `Closed`; then the handle is still the caller's.
-    #[inline]
+    #[inline(always)]
     pub fn register(
         &mut self,
         wrapper: Reference,
@@ -35,13 +33,36 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         handle: u32,
         weight_bytes: u32,
     ) -> Result<(), Error> {
-        match self.register_quickly(Registration { wrapper, kind, handle, weight_bytes }) {
-            Some(()) => Ok(()),
-            None => self.register_slowly(wrapper, kind, handle, weight_bytes),
-        }
+        self.try_register(wrapper, kind, handle, weight_bytes)
+            .map_or_else(|| self.register_in_full(wrapper, kind, handle, weight_bytes), Ok)
     }
 
-    pub(crate) fn register_slowly(
+    /// [`register`](Self::register), of an object in a block, if there is room in the table and
+    /// no collection is due.
+    #[inline(always)]
+    pub fn try_register(
+        &mut self,
+        wrapper: Reference,
+        kind: u32,
+        handle: u32,
+        weight_bytes: u32,
+    ) -> Option<()> {
+        if self.closed || !self.is_ready_to_wrap(weight_bytes) {
+            return None;
+        }
+        let start = self.find_in_block(wrapper)?;
+        let byte = self.supply.memory.load_u8(start);
+        if byte & WRAPPER != 0 {
+            return None;
+        }
+        self.supply.memory.store_u8(start, byte | WRAPPER);
+        self.push_entry(Registration { wrapper, kind, handle, weight_bytes });
+        Some(())
+    }
+
+    /// All of [`register`](Self::register) but its quick case in line: smaller code, for a caller that has
+    /// tried [`try_register`](Self::try_register).
+    pub fn register_in_full(
         &mut self,
         wrapper: Reference,
         kind: u32,
@@ -50,10 +71,10 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ) -> Result<(), Error> {
         self.check_open()?;
         self.check_unregistered(wrapper)?;
-        if self.is_collection_due(1, u64::from(weight_bytes)) || self.make_room(1).is_err() {
-            self.collect_with_wrapper_in_flight(wrapper);
+        if self.is_collection_due(1, u64::from(weight_bytes)) || self.reserve(1).is_err() {
+            self.collect_rooting(Cause::Handles, wrapper);
         }
-        self.make_room(1)?;
+        self.reserve(1)?;
         self.add_entry(Registration { wrapper, kind, handle, weight_bytes });
         Ok(())
     }
@@ -67,10 +88,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         // or the bits go again. A collection looks at entries, not at bits.
         let weight = registrations.iter().map(|entry| u64::from(entry.weight_bytes)).sum();
         let in_flight = InFlight::Wrappers(registrations);
-        #[cfg(feature = "stress")]
         self.stressed.set_bits_ahead(true);
-        let room = self.make_room_keeping(count, weight, in_flight);
-        #[cfg(feature = "stress")]
+        let room = self.make_room(count, weight, in_flight);
         self.stressed.set_bits_ahead(false);
         for &registration in registrations {
             self.set_wrapper_bit(registration.wrapper, false);
@@ -85,13 +104,27 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ///
     /// May collect. Errors: as [`allocate`](Self::allocate) and
     /// [`register`](Self::register); then the handle is still the caller's.
-    #[inline]
+    #[inline(always)]
     pub fn wrap(&mut self, kind: u32, handle: u32, weight_bytes: u32) -> Result<Reference, Error> {
-        let wrapped = self.wrap_quickly(kind, handle, weight_bytes);
-        wrapped.map_or_else(|| self.wrap_slowly(kind, handle, weight_bytes), Ok)
+        self.try_wrap(kind, handle, weight_bytes)
+            .map_or_else(|| self.wrap_in_full(kind, handle, weight_bytes), Ok)
     }
 
-    pub(crate) fn wrap_slowly(
+    /// [`wrap`](Self::wrap), in the hole at hand, if there is room in the table and no collection
+    /// is due.
+    #[inline(always)]
+    pub fn try_wrap(&mut self, kind: u32, handle: u32, weight_bytes: u32) -> Option<Reference> {
+        if self.roots.scope_depth() > 0 || !self.is_ready_to_wrap(weight_bytes) {
+            return None;
+        }
+        let wrapper = self.blocks.bump_zeroed(GRANULE_BYTES)?;
+        self.make_wrapper(Registration { wrapper, kind, handle, weight_bytes });
+        Some(wrapper)
+    }
+
+    /// All of [`wrap`](Self::wrap) but its quick case in line: smaller code, for a caller that has
+    /// tried [`try_wrap`](Self::try_wrap).
+    pub fn wrap_in_full(
         &mut self,
         kind: u32,
         handle: u32,
@@ -99,15 +132,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     ) -> Result<Reference, Error> {
         self.check_open()?;
         // First, while there is no wrapper yet that a collection could find dead.
-        self.make_room_keeping(1, u64::from(weight_bytes), NOTHING)?;
+        self.make_room(1, u64::from(weight_bytes), NOTHING)?;
         let wrapper = self.allocate_wrapper(1, NOTHING)?;
-        let memory = &mut self.supply.memory;
-        memory.store_u64(wrapper, u64::from(kind) | u64::from(handle) << 32);
-        // So small an object is in a block, and is one granule.
-        let start = metadata::metadata_of(wrapper);
-        let byte = memory.load_u8(start);
-        memory.store_u8(start, byte | WRAPPER);
-        self.push_entry(Registration { wrapper, kind, handle, weight_bytes });
+        self.make_wrapper(Registration { wrapper, kind, handle, weight_bytes });
         Ok(wrapper)
     }
 
@@ -130,69 +157,61 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
         let count = u32::try_from(handles.len()).unwrap_or(u32::MAX);
         let weight = u64::from(count) * u64::from(weight_bytes);
-        self.make_room_keeping(count, weight, NOTHING)?;
+        self.make_room(count, weight, NOTHING)?;
         let scoped = self.roots.scoped();
-        if let Err(error) = self.make_wrappers(kind, handles, into) {
+        if let Err(error) = self.allocate_wrappers(into) {
             // The scope roots none of them, or what was made would fill it.
             self.roots.unroot_scoped(scoped);
             return Err(error);
         }
         for (&wrapper, &handle) in into.iter().zip(handles) {
-            self.add_entry(Registration { wrapper, kind, handle, weight_bytes });
+            self.make_wrapper(Registration { wrapper, kind, handle, weight_bytes });
         }
         Ok(())
     }
 
     /// Allocates an object for one of `count` entries for which room was made.
-    #[inline(never)]
     fn allocate_wrapper(
         &mut self,
         count: u32,
         in_flight: InFlight<'_>,
     ) -> Result<Reference, Error> {
-        let allocated = self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, in_flight);
-        if allocated.is_err() && self.wrap_table.give_comfort_back(&mut self.supply, count) {
-            return self.allocate_keeping(layout::LEAF, WRAPPER_BYTES, in_flight);
+        let allocated = self.allocate_with(layout::LEAF, GRANULE_BYTES, in_flight);
+        if allocated.is_err() && self.wrap_table.shrink_to_need(&mut self.supply, count) {
+            return self.allocate_with(layout::LEAF, GRANULE_BYTES, in_flight);
         }
         allocated
     }
 
-    /// Makes the objects of `wrap_many`, and room for their entries.
-    fn make_wrappers(
-        &mut self,
-        kind: u32,
-        handles: &[u32],
-        into: &mut [Reference],
-    ) -> Result<(), Error> {
-        for (index, &handle) in handles.iter().enumerate() {
+    /// Allocates the objects of `wrap_many`, and makes room for their entries.
+    fn allocate_wrappers(&mut self, into: &mut [Reference]) -> Result<(), Error> {
+        let count = into.len() as u32;
+        for index in 0..into.len() {
             // A collection in here keeps the wrappers made so far.
-            let made = InFlight::Words(&into[..index]);
-            let wrapper = self.allocate_wrapper(handles.len() as u32, made)?;
-            self.put_words(wrapper, &[kind, handle]);
-            into[index] = wrapper;
+            let (made, rest) = into.split_at_mut(index);
+            rest[0] = self.allocate_wrapper(count, InFlight::Words(made))?;
         }
         // Room was made, and collections since can only have left more of it,
         // unless what they released took the memory: then look once more.
-        self.make_room(handles.len() as u32)
+        self.reserve(count)
     }
 
-    /// Whether a handle of this weight can be wrapped without a collection or growth.
-    #[inline]
-    pub(crate) fn is_ready_to_wrap(&self, weight_bytes: u32) -> bool {
-        self.options.stress == 0
-            && !self.presses(1, u64::from(weight_bytes))
-            && self.wrap_table.is_ready()
-    }
-
-    /// Describes the granule at `wrapper`, which is free and in the window, as a
-    /// wrapper, and registers it. [`is_ready_to_wrap`](Self::is_ready_to_wrap) was true.
+    /// Makes the granule at `wrapper` a wrapper, and registers it. The granule is free and in the
+    /// hole at hand, or it is a new leaf; and there is room in the table.
     #[inline(always)]
-    pub(crate) fn wrap_in_window(&mut self, registration: Registration) {
+    pub(super) fn make_wrapper(&mut self, registration: Registration) {
         let Registration { wrapper, kind, handle, .. } = registration;
         let memory = &mut self.supply.memory;
         memory.store_u64(wrapper, u64::from(kind) | u64::from(handle) << 32);
         memory.store_u8(metadata::metadata_of(wrapper), self.live | END | WRAPPER);
         self.push_entry(registration);
+    }
+
+    /// Whether a handle of this weight can be wrapped without a collection or growth.
+    pub(super) fn is_ready_to_wrap(&self, weight_bytes: u32) -> bool {
+        self.options.stress == 0
+            && !self.presses(1, u64::from(weight_bytes))
+            && self.wrap_table.is_ready()
     }
 
     /// What `wrapper` owns. Errors: `InvalidRef`, `NotRegistered`.
@@ -240,23 +259,29 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Takes at most `into.len()` released handles out, and gives their number.
     pub fn drain(&mut self, into: &mut [Handle]) -> usize {
         let count = self.wrap_table.drain(&self.supply.memory, into);
-        if self.closed && count < into.len() {
-            self.wrap_table.release_memory(&mut self.supply);
-        }
+        self.release_drained();
         count
     }
 
-    /// Takes the last so many handles back that were drained: the caller could not
-    /// make use of them. Nothing else happened in between.
-    #[cfg(feature = "core")]
-    pub(crate) fn put_back(&mut self, count: u32) {
-        self.wrap_table.put_back(count);
+    /// Offers released handles to `take`, at most 256 at a time, until none is left or `take`
+    /// takes fewer than it was offered. `take` gives how many it took, from the first on; the
+    /// others wait on. A handle is out of the heap before `take` sees it, so none comes twice.
+    pub fn offer(&mut self, mut take: impl FnMut(&[Handle]) -> usize) {
+        const BATCH: usize = 256;
+        let mut batch = [Handle { kind: 0, handle: 0 }; BATCH];
+        while self.pending() > 0 {
+            let count = self.wrap_table.drain(&self.supply.memory, &mut batch);
+            let taken = take(&batch[..count]).min(count);
+            if taken < count {
+                self.wrap_table.put_back((count - taken) as u32);
+                return;
+            }
+        }
+        self.release_drained();
     }
 
-    /// Gives the wrap table of a closed heap back, once nothing waits in it: for a door
-    /// that does not drain until there is nothing.
-    #[cfg(feature = "core")]
-    pub(crate) fn release_drained(&mut self) {
+    /// Gives the wrap table of a closed heap back, once nothing waits in it.
+    fn release_drained(&mut self) {
         if self.closed {
             self.wrap_table.release_memory(&mut self.supply);
         }
@@ -269,7 +294,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Whether `count` more handles, or so much more weight, are a reason to
     /// collect first.
-    #[inline]
     fn is_collection_due(&mut self, count: u32, weight_bytes: u64) -> bool {
         if self.options.stress > 0 {
             self.stress_left -= 1;
@@ -284,48 +308,35 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Whether the table would have more handles, or more weight, than it may before the next
     /// collection.
-    #[inline]
     fn presses(&self, count: u32, weight_bytes: u64) -> bool {
         self.wrap_table.length().saturating_add(count) > self.most_handles
             || self.wrap_table.external_bytes() + weight_bytes > self.most_weight_bytes
     }
 
-    #[cold]
-    fn collect_with_wrapper_in_flight(&mut self, wrapper: Reference) {
-        if cfg!(tether_mutation = "register-does-not-root") {
-            return self.collect_keeping(Cause::Handles, NOTHING);
-        }
-        self.roots.push_in_flight(&mut self.supply.memory, wrapper);
-        self.collect_keeping(Cause::Handles, NOTHING);
-        self.roots.pop_in_flight();
-    }
-
-    /// Makes room for many, collecting once if that is due or memory is short.
-    #[inline(never)]
-    fn make_room_keeping(
+    /// Makes room for `count` more entries, collecting once if that is due or memory is short.
+    fn make_room(
         &mut self,
         count: u32,
         weight_bytes: u64,
         in_flight: InFlight<'_>,
     ) -> Result<(), Error> {
         // No collection makes room for more than there may be.
-        if self.wrap_table.may_have(count)
-            && (self.is_collection_due(count, weight_bytes) || self.make_room(count).is_err())
+        if self.wrap_table.is_within_limit(count)
+            && (self.is_collection_due(count, weight_bytes) || self.reserve(count).is_err())
         {
-            self.collect_keeping(Cause::Handles, in_flight);
+            self.collect_now(Cause::Handles, in_flight);
         }
-        self.make_room(count)
+        self.reserve(count)
     }
 
-    #[inline]
-    fn make_room(&mut self, count: u32) -> Result<(), Error> {
+    /// Makes room for `count` more entries, without a collection.
+    fn reserve(&mut self, count: u32) -> Result<(), Error> {
         if count == 1 && self.wrap_table.is_ready() {
             return Ok(());
         }
         self.wrap_table.reserve(&mut self.supply, count)
     }
 
-    #[inline]
     fn add_entry(&mut self, registration: Registration) {
         self.set_wrapper_bit(registration.wrapper, true);
         self.push_entry(registration);
@@ -340,7 +351,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     // Words, and not a record by its address: what was just stored there word by word is
     // slow to load by twos.
-    #[inline(never)]
     fn push_words(&mut self, wrapper: Reference, kind: u32, handle: u32, weight_bytes: u32) {
         let registration = Registration { wrapper, kind, handle, weight_bytes };
         self.wrap_table.push(&mut self.supply.memory, registration);
@@ -362,7 +372,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(registrations.len() as u32)
     }
 
-    #[inline]
     fn check_unregistered(&self, reference: Reference) -> Result<(), Error> {
         let flags = match self.find(reference)? {
             Object::InBlock { start } => self.supply.memory.load_u8(start),
@@ -374,7 +383,6 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(())
     }
 
-    #[inline(never)]
     pub(super) fn set_wrapper_bit(&mut self, wrapper: Reference, set: bool) {
         let memory = &mut self.supply.memory;
         if let Some(start) = self.blocks.page_map().start(memory, wrapper) {

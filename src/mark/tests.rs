@@ -1,5 +1,5 @@
-//! Marking where the stack is always too small: in these tests it begins with room for
-//! 64 objects, and mostly may not grow.
+//! Marking with a stack that is too small: in these tests it begins with room for 64 objects, and
+//! mostly may not grow.
 
 use std::vec;
 use std::vec::Vec;
@@ -13,7 +13,7 @@ use crate::{Heap, Options, Sizing};
 use tether_model::choices::Choices;
 
 const LEAST_WORDS: u32 = LEAST_STACK_BYTES / WORD_BYTES;
-// A larger one would have room for what these tests make.
+// A larger stack would have room for the objects that these tests make.
 const _: () = assert!(LEAST_WORDS <= 64);
 
 #[test]
@@ -28,13 +28,13 @@ fn the_stack_grows_and_goes_back_to_its_least_size() {
     }
     stack.length = LEAST_WORDS;
     assert!(stack.has_room(0) && !stack.has_room(1));
-    // Refused, it stays as it is.
+    // If memory refuses it, the stack stays as it is.
     supply.use_up(&[]);
     supply.memory.set_exhausted(true);
     assert!(!stack.make_room(&mut supply, 1));
     assert_eq!(stack.size_bytes(), LEAST_STACK_BYTES);
     supply.memory.set_exhausted(false);
-    // It is doubled; where that is not enough, an eighth is added to what is needed.
+    // The stack doubles. If that is not enough, an eighth is added to the need.
     assert!(stack.make_room(&mut supply, 1) && stack.has_room(1));
     stack.length = 800;
     assert!(stack.make_room(&mut supply, 2));
@@ -43,17 +43,17 @@ fn the_stack_grows_and_goes_back_to_its_least_size() {
         assert_eq!(stack.word(&supply.memory, index), 1_000 + index);
     }
     let used = supply.used_bytes();
-    stack.shrink(&mut supply);
+    stack.shrink_to_least(&mut supply);
     assert_eq!(stack.size_bytes(), LEAST_STACK_BYTES);
     let given = u64::from((800 + 100 + 2) * WORD_BYTES - LEAST_STACK_BYTES);
     assert_eq!(supply.used_bytes(), used - given);
-    // At its least size it is left alone.
+    // A stack of the least size stays as it is.
     let address = stack.words.address;
-    stack.shrink(&mut supply);
+    stack.shrink_to_least(&mut supply);
     assert_eq!(stack.words.address, address);
 }
 
-/// Objects of every kind that marking treats in a way of its own, and what they refer to.
+/// Objects of every kind that marking treats in its own way, and the objects that they refer to.
 struct Graph {
     heap: Heap<ModelMemory>,
     objects: Vec<Reference>,
@@ -61,9 +61,9 @@ struct Graph {
 }
 
 impl Graph {
-    /// So many objects, with references between them at random.
+    /// Makes `count` objects, with references between them at random.
     fn new(count: u32, seed: u64) -> Graph {
-        // No collection but those that a test asks for.
+        // The only collections are those that a test asks for.
         let sizing = Sizing::Fixed { budget_bytes: u32::MAX };
         let options = Options { root_capacity: 100, sizing, ..Options::DEFAULT };
         let mut heap = Heap::new(ModelMemory::new(), options).unwrap();
@@ -116,7 +116,7 @@ impl Graph {
             for word in at {
                 let to = choices.below(count) as usize;
                 let value = graph.objects[to];
-                // Where it is no reference, it is a number that looks like one.
+                // A word that is not a reference has a number that looks like one.
                 graph.heap.set(graph.objects[from], word, value).unwrap();
                 if is_reference(word) {
                     edges.push(to);
@@ -128,7 +128,8 @@ impl Graph {
         graph
     }
 
-    /// Collects with no memory to be had, and checks that just what the roots reach lives.
+    /// Collects while no memory can be had, and checks that exactly the objects live that the roots
+    /// reach.
     fn check(&mut self, roots: &[usize]) {
         for &root in roots {
             self.heap.push(self.objects[root]).unwrap();
@@ -156,7 +157,7 @@ impl Graph {
 fn what_is_reached_lives_however_small_the_stack_is() {
     for seed in 0..30 {
         let mut graph = Graph::new(300, seed);
-        // What three reach, which is nearly all; then what the next one does; then nothing.
+        // Three roots reach nearly all objects; then one root is left, and then none.
         graph.check(&[0, 1, 2]);
         graph.heap.truncate(0).unwrap();
         let next = (3..graph.objects.len()).find(|&at| graph.heap.is_object(graph.objects[at]));
@@ -173,7 +174,7 @@ fn large_objects_that_hold_each_other_are_traced_to_their_ends() {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     let array = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
     let pair = heap.define_layout(Words::new(2, 0b11), Words::NONE).unwrap();
-    // Each has the next in its middle, and an object of its own at either end.
+    // Each object has the next one in its middle, and an object of its own at either end.
     let arrays: Vec<_> = (0..DEPTH).map(|_| heap.allocate(array, 2_100).unwrap()).collect();
     heap.push(arrays[0]).unwrap();
     let mut held = Vec::new();
@@ -204,7 +205,7 @@ fn large_objects_that_do_not_fit_on_the_stack_are_found_again() {
     let array = heap.define_layout(Words::NONE, Words::new(1, 1)).unwrap();
     let root = heap.allocate(wide, 0).unwrap();
     heap.push(root).unwrap();
-    // Two words of the stack for each: the last eight have no room.
+    // Each takes two words of the stack, so the last eight have no room.
     let mut held = Vec::new();
     for index in 0..COUNT {
         let large = heap.allocate(array, 2_100).unwrap();

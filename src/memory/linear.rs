@@ -183,7 +183,6 @@ impl Memory for LinearMemory {
         unsafe { ptr::write_bytes(address as *mut u8, value, length_bytes as usize) }
     }
 
-    #[inline(never)]
     fn clear(&mut self, address: u32, length_bytes: u32) {
         if length_bytes > MOST_BYTES_IN_LINE {
             return self.fill(address, length_bytes, 0);
@@ -235,6 +234,7 @@ impl Memory for LinearMemory {
         (memory_size(0) as u64) << BLOCK_SHIFT
     }
 
+    // In line, the variable would be in the caller's frame, whose others may lie below it.
     #[inline(never)]
     fn stack_pointer(&self) -> u32 {
         let in_this_frame = 0_u32;

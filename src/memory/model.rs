@@ -1,9 +1,9 @@
 //! Memory in a boxed slice, for native programs, tests and fuzzing.
 //!
-//! It behaves as linear memory does, and is stricter: every access is in bounds and
-//! (in debug builds) aligned and not below the first page that can be taken; what
-//! is taken or given back is overwritten; other growers can be played
-//! (gaps between pages), and growth, or all taking, can be refused at any moment.
+//! The model behaves as linear memory does, and is stricter. Every access is in bounds. In debug
+//! builds it is also aligned, and not below the first page that can be taken. Memory that is taken
+//! or given back is overwritten. A test can play other users of `memory.grow` (gaps between pages),
+//! and can have memory refuse to grow, or refuse everything.
 
 extern crate alloc;
 
@@ -16,54 +16,54 @@ use core::ops::Range;
 /// A native model of linear memory.
 #[derive(Debug, Default)]
 pub struct ModelMemory {
-    /// The bytes from `start` on, and room for more. In a boxed slice of arrays a load is an
-    /// access, and not some calls, which makes Miri three times as fast.
+    /// The bytes from `start` on, and room for more. The slice is one of arrays, so that a load is
+    /// one access and not several calls: that makes Miri three times as fast.
     granules: Box<[[u8; 8]]>,
-    /// How many of them there are.
+    /// How many of the bytes are memory.
     length_bytes: usize,
-    /// Where memory begins that can be taken. All below it is somebody else's.
+    /// The address where memory begins. Everything below belongs to somebody else.
     start: u32,
     free: FreePages,
     most_pages: u32,
-    /// Growths that succeed before the next is refused; none for no end.
+    /// How many growths succeed before the next one is refused; none for no end.
     growths_left: Option<u64>,
     growths: u64,
     /// The numbers of growths that are refused, whatever `growths_left` says.
     refused: Range<u64>,
     refusals: u64,
-    /// Pages that another grower takes before each of our growths.
+    /// Pages that somebody else takes before each growth.
     gap_pages: u32,
     /// Whether nothing at all can be taken.
     exhausted: bool,
-    /// Where a mutator's stack is said to be.
+    /// The address that `stack_pointer` returns.
     stack_pointer: u32,
 }
 
 impl ModelMemory {
-    /// Memory that grows to 4 GiB less a page, where the machine lets it.
+    /// Makes memory that grows to 4 GiB less a page, if the machine has as much.
     pub fn new() -> Self {
         Self::with_limit((1 << (32 - BLOCK_SHIFT)) - 1)
     }
 
-    /// Memory that grows to `most_pages` pages of 64 KiB, of which the first is
-    /// somebody else's, so that no address is 0.
+    /// Makes memory that grows to `most_pages` pages of 64 KiB. The first page belongs to somebody
+    /// else, so no address is 0.
     pub fn with_limit(most_pages: u32) -> Self {
         ModelMemory { start: BLOCK_BYTES, most_pages, ..Self::default() }
     }
 
-    /// Memory that ends at 4 GiB less a page, as linear memory does, and of which all but
-    /// the last so many pages are somebody else's.
+    /// Makes memory that ends at 4 GiB less a page, as linear memory does. Only the last `pages`
+    /// pages can be taken; all below belong to somebody else.
     pub fn at_the_end(pages: u32) -> Self {
         let memory = Self::new();
         ModelMemory { start: (memory.most_pages - pages) << BLOCK_SHIFT, ..memory }
     }
 
-    /// Before each growth, somebody else takes so many pages.
+    /// Has somebody else take so many pages before each growth from now on.
     pub fn set_gap_pages(&mut self, pages: u32) {
         self.gap_pages = pages;
     }
 
-    /// After `growths` more growths, memory refuses to grow; none: never.
+    /// Refuses to grow after `growths` more growths; none: never.
     pub fn refuse_growth_after(&mut self, growths: Option<u64>) {
         self.growths_left = growths;
     }
@@ -73,27 +73,28 @@ impl ModelMemory {
         self.refused = which;
     }
 
-    /// While this is set, nothing can be taken, not even what was given back.
+    /// Refuses to give any page while this is set, even pages that were given back.
     pub fn set_exhausted(&mut self, exhausted: bool) {
         self.exhausted = exhausted;
     }
 
-    /// Where a mutator's stack ends, for heaps that scan it.
+    /// Sets the address that `stack_pointer` returns: the end of a mutator's stack, for heaps that
+    /// scan it.
     pub fn set_stack_pointer(&mut self, address: u32) {
         self.stack_pointer = address;
     }
 
-    /// How often memory grew or was asked to.
+    /// Returns how often memory grew or was asked to.
     pub fn growths(&self) -> u64 {
         self.growths
     }
 
-    /// How often growing was refused.
+    /// Returns how often memory refused to grow.
     pub fn refusals(&self) -> u64 {
         self.refusals
     }
 
-    /// Pages of the memory, now.
+    /// Returns the number of pages that memory has now.
     pub fn pages(&self) -> u32 {
         (self.size_bytes() >> BLOCK_SHIFT) as u32
     }
@@ -132,8 +133,7 @@ impl ModelMemory {
         Some(first)
     }
 
-    /// Where so many bytes at an address are.
-    #[inline]
+    /// Returns the index in the slice of `length` bytes at an address.
     fn place(&self, address: u32, length: usize) -> usize {
         let start = self.start;
         debug_assert!(address >= start, "access at {address:#x}, below the collector's memory");
@@ -205,7 +205,7 @@ impl Memory for ModelMemory {
         let first = match self.free.take(pages) {
             Some(first) => first,
             None => {
-                // Somebody else's pages come between what is free and what is grown.
+                // If there are gaps, no free page adjoins the pages that memory grows by.
                 let end = if self.gap_pages > 0 { 0 } else { self.pages() };
                 let growth = pages - self.free.count_below(end, pages.min(end));
                 if growth > most_growth_pages {

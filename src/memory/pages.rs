@@ -1,37 +1,35 @@
-//! Sets of pages of a 32-bit address space, one bit each; and those pages that are free.
+//! Sets of pages of a 32-bit address space, with one bit for each page; and the set of free pages.
 
 #[cfg(test)]
 mod tests;
 
 use crate::units::BLOCK_SHIFT;
 
-/// Pages in a 32-bit address space.
+/// The number of pages in a 32-bit address space.
 pub const ALL_PAGES: u32 = 1 << (32 - BLOCK_SHIFT);
 
-/// The set.
+/// A set of pages.
 #[derive(Debug)]
 pub struct PageSet([u32; (ALL_PAGES / 32) as usize]);
 
 impl PageSet {
-    /// No pages.
+    /// Makes an empty set.
     pub const fn new() -> Self {
         PageSet([0; (ALL_PAGES / 32) as usize])
     }
 
-    /// Whether a page is in the set.
-    #[inline]
+    /// Returns true if a page is in the set.
     pub fn contains(&self, page: u32) -> bool {
-        self.from(page) & 1 != 0
+        self.bits_from(page) & 1 != 0
     }
 
-    /// The bits of a page and of those behind it, up to a page whose number is a multiple of 32.
-    #[inline]
-    pub fn from(&self, page: u32) -> u32 {
+    /// Returns the bits of a page and of the pages behind it, up to a page whose number is a
+    /// multiple of 32. The page itself has bit 0.
+    pub fn bits_from(&self, page: u32) -> u32 {
         self.0[(page / 32) as usize] >> (page % 32)
     }
 
-    /// Adds those of some pages that are not in the set, and removes those that are.
-    #[inline(never)]
+    /// Adds those of the given pages that are not in the set, and removes those that are.
     pub fn flip(&mut self, first: u32, pages: u32) {
         for page in first..first + pages {
             self.0[(page / 32) as usize] ^= 1 << (page % 32);
@@ -39,12 +37,12 @@ impl PageSet {
     }
 }
 
-/// Pages that nobody uses.
+/// Free pages: given back, or left over from a growth of memory.
 #[derive(Debug)]
 pub struct FreePages {
     set: PageSet,
     count: u32,
-    /// No page before it is free.
+    /// No page before this one is free.
     lowest: u32,
 }
 
@@ -55,17 +53,17 @@ impl Default for FreePages {
 }
 
 impl FreePages {
-    /// No pages.
+    /// Makes an empty set.
     pub const fn new() -> Self {
         FreePages { set: PageSet::new(), count: 0, lowest: 0 }
     }
 
-    /// How many there are.
+    /// Returns how many pages are free.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// Adds pages.
+    /// Adds pages, none of which may be free already.
     pub fn give(&mut self, first: u32, pages: u32) {
         debug_assert!((first..first + pages).all(|page| !self.set.contains(page)), "given twice");
         self.set.flip(first, pages);
@@ -73,15 +71,16 @@ impl FreePages {
         self.lowest = self.lowest.min(first);
     }
 
-    /// Takes adjacent pages out: the first that fit, by address.
-    #[inline(never)]
+    /// Takes adjacent pages out: the first ones, by address, that fit. Returns the number of the
+    /// first page. Cost: a step for each 32 pages from the lowest free page on, and for each run of
+    /// free pages.
     pub fn take(&mut self, pages: u32) -> Option<u32> {
         if self.count < pages {
             return None;
         }
         let (mut page, mut run) = (self.lowest, 0);
         while page < ALL_PAGES {
-            let bits = self.set.from(page);
+            let bits = self.set.bits_from(page);
             let free = bits.trailing_ones();
             if free == 0 {
                 page += bits.trailing_zeros().min(32 - page % 32);
@@ -103,7 +102,7 @@ impl FreePages {
         None
     }
 
-    /// How many pages are free just below an end, `most` at the most.
+    /// Returns how many pages are free directly below `end`, counting at most `most`.
     pub fn count_below(&self, end: u32, most: u32) -> u32 {
         let mut count = 0;
         while count < most && self.set.contains(end - count - 1) {

@@ -1,20 +1,21 @@
 //! Memory under a limit, counted.
 //!
-//! Everything the collector takes, it takes here: blocks, large objects and its
-//! own tables. The limit bounds pages: those that are taken, and those that lie free
-//! between them because memory cannot become smaller. So memory does not grow beyond the
-//! limit, however what is taken is strewn over it.
+//! The collector takes everything here: blocks, large objects and its own tables. The limit bounds
+//! pages. It counts the pages that are taken, and those that lie free between them, because memory
+//! cannot become smaller. So memory does not grow beyond the limit, however the taken pages are
+//! strewn over it.
 //!
-//! Invariants: `taken_pages ≤ limit_pages`, and it is the number of blocks and of pages
-//! that extents are cut from; `used_bytes` is the sum of the ranges taken less those
-//! given back.
+//! Invariants:
+//! 1. `taken_pages ≤ limit_pages`.
+//! 2. `taken_pages` is the number of blocks and of the pages that extents are cut from.
+//! 3. `used_bytes` is the sum of the ranges taken less those given back.
 
 use crate::memory::Memory;
 use crate::memory::extents::Extents;
 use crate::units::BLOCK_SHIFT;
 
-/// What a range of bytes is for. The two share no page: tables are few and stay, and among
-/// large objects each would keep a page from the next one.
+/// What a range of bytes is for. Ranges of different purposes share no page: a table among large
+/// objects would keep its page from them for as long as the table lives.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
     /// One of the collector's own tables.
@@ -23,10 +24,10 @@ pub enum Purpose {
     Object,
 }
 
-/// A memory, how much of it is taken, and how much may be.
+/// A memory with a limit, and the count of what is taken from it.
 #[derive(Debug)]
 pub struct Supply<M> {
-    /// For loads and stores.
+    /// The memory, for loads and stores.
     pub memory: M,
     extents: [Extents; 2],
     blocks: u32,
@@ -36,7 +37,7 @@ pub struct Supply<M> {
 }
 
 impl<M: Memory> Supply<M> {
-    /// A supply from which nothing is taken.
+    /// Makes a supply from which nothing is taken.
     pub const fn new(memory: M) -> Self {
         Supply {
             memory,
@@ -48,37 +49,37 @@ impl<M: Memory> Supply<M> {
         }
     }
 
-    /// Limits what may be taken from now on, to the whole pages of so many bytes.
+    /// Limits what may be taken from now on to `limit_bytes`, rounded down to whole pages.
     pub fn set_limit(&mut self, limit_bytes: u64) {
         self.limit_pages = u32::try_from(limit_bytes >> BLOCK_SHIFT).unwrap_or(u32::MAX);
     }
 
-    /// Whether so many bytes are within the limit, if nothing else is taken.
+    /// Returns true if a range of `size_bytes` is within the limit when nothing else is taken.
     pub fn is_within_limit(&self, size_bytes: u32) -> bool {
         Extents::pages_for(size_bytes).is_some_and(|pages| pages <= self.limit_pages)
     }
 
-    /// Bytes of the pages taken now.
+    /// Returns the bytes of all pages that are taken.
     pub fn taken_bytes(&self) -> u64 {
         u64::from(self.taken_pages()) << BLOCK_SHIFT
     }
 
-    /// The most bytes taken at one time.
+    /// Returns the most bytes that were taken at one time.
     pub fn peak_bytes(&self) -> u64 {
         u64::from(self.peak_pages) << BLOCK_SHIFT
     }
 
-    /// Blocks taken now.
+    /// Returns the number of blocks that are taken.
     pub fn blocks(&self) -> u32 {
         self.blocks
     }
 
-    /// Bytes of ranges, taken now.
+    /// Returns the bytes of all ranges that are taken.
     pub fn used_bytes(&self) -> u64 {
         self.used_bytes
     }
 
-    /// Takes one block, with undefined content.
+    /// Takes one block, whose content is undefined. None if the limit or memory refuses it.
     pub fn take_block(&mut self) -> Option<u32> {
         let (pages, growth) = self.pages_left();
         if pages == 0 {
@@ -96,7 +97,8 @@ impl<M: Memory> Supply<M> {
         self.blocks -= 1;
     }
 
-    /// Takes a range of bytes, aligned to 16, with undefined content.
+    /// Takes a range of bytes, aligned to 16, whose content is undefined. None if the limit or
+    /// memory refuses it.
     pub fn take_bytes(&mut self, purpose: Purpose, size_bytes: u32) -> Option<u32> {
         let (pages, growth) = self.pages_left();
         let extents = &mut self.extents[purpose as usize];
@@ -107,27 +109,28 @@ impl<M: Memory> Supply<M> {
         Some(address)
     }
 
-    /// Gives back a range of bytes.
+    /// Gives a range of bytes back.
     pub fn give_bytes(&mut self, purpose: Purpose, address: u32, size_bytes: u32) {
         self.memory.forget(address, size_bytes);
         self.extents[purpose as usize].give(&mut self.memory, address);
         self.used_bytes -= u64::from(size_bytes);
     }
 
-    /// Gives back the last `less_bytes` of a table's range.
-    pub fn shorten_table(&mut self, address: u32, size_bytes: u32, less_bytes: u32) {
+    /// Gives the last `less_bytes` bytes of a table's range back.
+    pub fn shrink_table(&mut self, address: u32, size_bytes: u32, less_bytes: u32) {
         let kept_bytes = size_bytes - less_bytes;
         self.memory.forget(address + kept_bytes, less_bytes);
-        self.extents[Purpose::Table as usize].shorten(&mut self.memory, address, kept_bytes);
+        self.extents[Purpose::Table as usize].shrink_to(&mut self.memory, address, kept_bytes);
         self.used_bytes -= u64::from(less_bytes);
     }
 
-    /// The first header of an extent that is not as it must be.
+    /// Returns the first header of an extent that breaks an invariant.
     pub fn inconsistency(&self) -> Option<u32> {
         self.extents.iter().find_map(|extents| extents.inconsistency(&self.memory))
     }
 
-    /// Takes all that is left in the pages of tables, but for ranges of so many bytes.
+    /// Takes everything that is left in the pages of tables, except ranges of the sizes in
+    /// `but_bytes`.
     #[cfg(test)]
     pub fn use_up(&mut self, but_bytes: &[u32]) {
         let kept: [_; 4] = core::array::from_fn(|index| {
@@ -147,7 +150,7 @@ impl<M: Memory> Supply<M> {
         self.blocks + self.extents[0].pages() + self.extents[1].pages()
     }
 
-    /// How many pages may be taken, and by how many memory may grow.
+    /// Returns how many pages may be taken, and by how many pages memory may grow.
     fn pages_left(&self) -> (u32, u32) {
         let pages = self.limit_pages.saturating_sub(self.taken_pages());
         (pages, pages.saturating_sub(self.memory.free_pages()))

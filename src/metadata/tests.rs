@@ -1,4 +1,4 @@
-//! Each search of the metadata against the same by a byte at a time.
+//! Each search of the metadata is compared with a search that reads a byte at a time.
 
 use super::*;
 use crate::memory::model::ModelMemory;
@@ -22,7 +22,7 @@ type Run = (u32, u32, u8);
 /// reference bits, from one granule to many, and holes between some.
 fn fill(memory: &mut ModelMemory, block: u32, choices: &mut Choices<'_>) -> Vec<Run> {
     let end = metadata_end(block);
-    // No search may take what stands in the first objects for metadata.
+    // No search may take the content of the first objects for metadata.
     // This looks like a start, the last granule of another, and nothing.
     memory.store_u64(end, u64::from(START) | u64::from(END) << 8);
     let mut at = first_metadata(block);
@@ -75,7 +75,7 @@ fn a_template_has_a_byte_for_each_granule() {
             let (mut memory, block) = block();
             let start = first_metadata(block) + choices.below(16);
             let object = template(granules, references) | u64::from(COLOUR_B);
-            // What is before it and behind it is another object's.
+            // The bytes before it and behind it are other objects'.
             let neighbours = [start - 1, start + granules];
             for at in neighbours {
                 memory.store_u8(at, END | COLOUR_A);
@@ -95,7 +95,6 @@ fn a_template_has_a_byte_for_each_granule() {
                 expected |= if is_last { END } else { 0 };
                 assert_eq!(memory.load_u8(start + granule), expected, "{granules} {references:b}");
             }
-            #[cfg(feature = "core")]
             assert_eq!(template_references(object), references);
             assert_eq!(object_size(&memory, start), granules * GRANULE_BYTES);
         }
@@ -126,7 +125,7 @@ fn searches_find_what_is_there_byte_by_byte() {
         let has = |at: u32, bits: u8| memory.load_u8(at) & bits != 0;
         for _ in 0..if cfg!(miri) { 20 } else { 1_000 } {
             let from = first + choices.below(end - first);
-            // Now and then one that is near, and the end itself.
+            // Sometimes a byte that is near, and the end itself.
             let to = match choices.below(3) {
                 0 => end,
                 1 => (from + choices.below(20)).min(end),
@@ -135,7 +134,6 @@ fn searches_find_what_is_there_byte_by_byte() {
             let bits = [COLOUR_A, COLOUR_B, START, END][choices.below(4) as usize];
             let expected = (from..to).find(|&at| has(at, bits)).unwrap_or(to);
             assert_eq!(find(&memory, from, to, bits), expected, "{from:#x}..{to:#x} {bits:#b}");
-            #[cfg(feature = "interior-pointers")]
             assert_eq!(
                 find_back(&memory, first, from, bits),
                 (first..=from).rev().find(|&at| has(at, bits)),
@@ -144,14 +142,12 @@ fn searches_find_what_is_there_byte_by_byte() {
         }
         for (index, &(start, granules, colour)) in runs.iter().enumerate() {
             if colour == 0 {
-                #[cfg(feature = "interior-pointers")]
                 for at in [start, start + granules - 1] {
                     assert_eq!(start_of(&memory, at), None, "{at:#x}");
                 }
                 continue;
             }
             assert_eq!(object_size(&memory, start), granules * GRANULE_BYTES);
-            #[cfg(feature = "interior-pointers")]
             for at in [start, start + granules / 2, start + granules - 1] {
                 assert_eq!(start_of(&memory, at), Some(start), "{at:#x}");
             }
@@ -159,7 +155,6 @@ fn searches_find_what_is_there_byte_by_byte() {
             let run_end = same.map(|run| run.0 + run.1).last().unwrap();
             assert_eq!(end_of_run(&memory, start, end, colour), run_end, "{start:#x}");
         }
-        #[cfg(feature = "interior-pointers")]
         for at in [block, block + 1, first - 1] {
             assert_eq!(start_of(&memory, at), None, "a granule of metadata");
         }

@@ -1,4 +1,4 @@
-//! The shadow stack's own check, against each thing that can be wrong with it alone.
+//! The shadow stack's own check finds each fault by itself.
 
 use super::{NO_LINK, Roots};
 use crate::memory::Memory;
@@ -33,7 +33,7 @@ fn its_ends_are_in_bounds() {
     }
     roots.top = roots.low - 1;
     assert!(roots.is_consistent(&supply.memory), "one slot is left");
-    // Without scopes nothing else tells where the low end is.
+    // Without scopes nothing else fixes the low end.
     let mut empty = Roots::new(CAPACITY);
     assert!(empty.is_consistent(&supply.memory));
     empty.low += 1;
@@ -44,7 +44,7 @@ fn its_ends_are_in_bounds() {
 fn links_are_slots_of_scopes() {
     let (mut supply, mut roots) = stack();
     let link = roots.link;
-    // What stands there would be a link, if it were in bounds.
+    // The word there would be a link if it were in bounds.
     for wrong in [roots.low - 1, CAPACITY + 1] {
         let before = roots.slot(&supply.memory, wrong);
         roots.put(&mut supply.memory, wrong, NO_LINK << 1 | 1);
@@ -60,10 +60,10 @@ fn links_are_slots_of_scopes() {
 fn links_are_odd_and_lead_upwards() {
     let (mut supply, mut roots) = stack();
     let (inner, outer) = (roots.link, CAPACITY);
-    // Even, and otherwise right.
+    // The link is even, and otherwise right.
     roots.put(&mut supply.memory, outer, NO_LINK << 1);
     assert!(!roots.is_consistent(&supply.memory));
-    // The two the wrong way around: it ends after two steps, but goes down first.
+    // The two links are exchanged: they end after two steps, but lead downwards first.
     roots.link = outer;
     roots.put(&mut supply.memory, outer, inner << 1 | 1);
     roots.put(&mut supply.memory, inner, NO_LINK << 1 | 1);

@@ -1,11 +1,11 @@
-//! The table as such: what the index finds after each operation on the records.
+//! The table by itself: what the index finds after each operation on the records.
 
 use super::Table;
 use crate::memory::model::ModelMemory;
 use crate::memory::supply::Supply;
 use std::vec::Vec;
 
-/// How many of something there are; under Miri, which is slow, there are fewer.
+/// A test's size; smaller under Miri, which is slow.
 const MANY: u32 = if cfg!(miri) { 24 } else { 512 };
 
 struct Fixture {
@@ -14,7 +14,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// Records with these keys; the last word of each is its number.
+    /// Makes a table of records with these keys. The last word of each record is its number.
     fn with_keys(keys: impl IntoIterator<Item = u32>) -> Self {
         let mut fixture = Fixture { supply: Supply::new(ModelMemory::new()), table: Table::new() };
         fixture.push(keys);
@@ -41,7 +41,7 @@ impl Fixture {
         (0..self.table.length()).map(|position| self.table.word(memory, position, 0)).collect()
     }
 
-    /// Every key is found where it is, and nothing else is found.
+    /// Checks that every key is found at its position, and that no other key is found.
     fn check(&self) {
         let memory = &self.supply.memory;
         assert_eq!(self.table.inconsistency(memory), None);
@@ -113,7 +113,7 @@ fn any_record_can_be_removed_from_any_index() {
             let removed = keys.swap_remove(victim);
             fixture.table.swap_remove(&mut fixture.supply.memory, victim as u32);
             assert_eq!(fixture.keys(), keys);
-            // It stands behind the others.
+            // The removed record stands behind the others.
             let length = fixture.table.length();
             assert_eq!(fixture.table.record(&fixture.supply.memory, length)[0], removed);
             assert_eq!(fixture.table.find(&fixture.supply.memory, removed), None);
@@ -125,7 +125,7 @@ fn any_record_can_be_removed_from_any_index() {
 
 #[test]
 fn removal_closes_gaps_in_long_probes() {
-    // Half of an index that is as full as it gets goes, in an order of its own.
+    // Half of the records are removed, in an order of their own, from the fullest index.
     let mut fixture = Fixture::with_keys((1..=MANY).map(|number| number * 8)).indexed();
     for step in 0..MANY / 2 {
         let position = step.wrapping_mul(97) % fixture.table.length();
@@ -167,20 +167,20 @@ fn without_memory_for_an_index_records_are_found_all_the_same() {
     fixture.check();
 }
 
-/// Otherwise each of many records would be looked for one by one.
+/// If the index had no slots, each of many records would be looked for one by one.
 #[test]
 fn what_is_reserved_with_an_index_has_a_place_in_it() {
     let mut fixture = Fixture::with_keys(scattered(10)).indexed();
     assert!(fixture.table.reserve(&mut fixture.supply, 40));
     fixture.supply.use_up(&[]);
     fixture.supply.set_limit(fixture.supply.taken_bytes());
-    // There is room for all of the records, but of the 32 slots seven eighths can be used.
+    // There is room for all records, but only seven eighths of the 32 slots can be used.
     assert!(fixture.table.reserve_indexed(&mut fixture.supply, 28));
     assert!(!fixture.table.reserve_indexed(&mut fixture.supply, 29));
     fixture.push(scattered(28).skip(10));
     let mut fixture = fixture.indexed();
     fixture.check();
-    // One more is found all the same.
+    // One more record is found all the same.
     fixture.push([1 << 20]);
     fixture.table.index_all(&mut fixture.supply);
     assert_eq!(fixture.table.indexed, 28);
@@ -192,7 +192,7 @@ fn the_check_sees_an_index_that_disagrees() {
     let fixture = Fixture::with_keys(scattered(20)).indexed();
     let Fixture { mut supply, mut table } = fixture;
     assert_eq!(table.inconsistency(&supply.memory), None);
-    // A key that is not where the index has it.
+    // The key is not at the position that the index has.
     let key = table.word(&supply.memory, 7, 0);
     table.set_word(&mut supply.memory, 7, 0, key ^ 0x1000);
     assert_eq!(table.inconsistency(&supply.memory), Some(7));

@@ -1,5 +1,5 @@
-//! When the table grows, and what its own check sees. What a heap does with it is in
-//! `tests/wrappers.rs`.
+//! When the table grows, and what its own check finds. `tests/wrappers.rs` has what a heap does with
+//! the table.
 
 use super::{Registration, WrapTable};
 use crate::error::Error;
@@ -26,7 +26,7 @@ impl Fixture {
         fixture
     }
 
-    /// Pushes entries, for which there is room.
+    /// Pushes entries. There is room for them.
     fn push(&mut self, count: u32) {
         for _ in 0..count {
             let handle = self.table.registered() as u32;
@@ -36,7 +36,7 @@ impl Fixture {
         }
     }
 
-    /// Releases the first so many entries; none of them is drained.
+    /// Releases the first `count` entries. None of them is drained.
     fn release(&mut self, count: u32) {
         let mut left = count;
         self.table.release_dead(&mut self.supply, |_, _| {
@@ -46,9 +46,9 @@ impl Fixture {
         });
     }
 
-    /// The capacity after a collection that left all entries, once a full table is asked
-    /// for one more.
-    fn capacity_after_relief(&mut self) -> u32 {
+    /// Returns the capacity after a collection that left all entries, once a full table is asked for
+    /// one more.
+    fn capacity_after_collection(&mut self) -> u32 {
         self.release(0);
         let more = self.table.capacity() + 1 - self.table.length();
         let grown = self.table.has_room_after_growth(&mut self.supply, more);
@@ -60,7 +60,7 @@ impl Fixture {
 #[test]
 fn relief_doubles_a_table_that_is_more_than_half_live() {
     for (entries, capacity) in [(0, 32), (15, 32), (16, 32), (17, 64), (32, 64)] {
-        let relieved = Fixture::with_entries(entries).capacity_after_relief();
+        let relieved = Fixture::with_entries(entries).capacity_after_collection();
         assert_eq!(relieved, capacity, "{entries} entries");
     }
 }
@@ -71,7 +71,7 @@ fn relief_stays_within_the_limit() {
     for capacity in [64, 128, 256, LIMIT, LIMIT] {
         let more = fixture.table.capacity() - fixture.table.length();
         fixture.push(more);
-        assert_eq!(fixture.capacity_after_relief(), capacity);
+        assert_eq!(fixture.capacity_after_collection(), capacity);
     }
 }
 
@@ -90,7 +90,7 @@ fn a_reservation_beyond_the_capacity_doubles_it_or_takes_what_it_needs() {
         let mut fixture = Fixture::with_entries(3);
         fixture.table.reserve(&mut fixture.supply, count).unwrap();
         assert_eq!(fixture.table.capacity(), capacity, "{count} more");
-        assert!(fixture.table.entries.room() >= capacity);
+        assert!(fixture.table.entries.capacity() >= capacity);
     }
 }
 
@@ -110,7 +110,7 @@ fn waiting_handles_take_room_of_their_own() {
     assert!(fixture.table.has_room(CAPACITY) && !fixture.table.is_ready());
     fixture.table.reserve(&mut fixture.supply, CAPACITY).unwrap();
     assert_eq!(fixture.table.capacity(), CAPACITY);
-    assert!(fixture.table.entries.room() >= 2 * CAPACITY);
+    assert!(fixture.table.entries.capacity() >= 2 * CAPACITY);
     fixture.push(CAPACITY);
     assert_eq!(fixture.table.inconsistency(&fixture.supply.memory), None);
     let mut into = [super::Handle { kind: 0, handle: 0 }; 2 * CAPACITY as usize];

@@ -24,7 +24,7 @@ pub fn node(heap: &mut Heap<ModelMemory>) -> LayoutId {
     heap.define_layout(Words::new(2, 0b01), Words::NONE).expect("there is room for a layout")
 }
 
-/// A layout of references, as many as are asked for.
+/// A layout of elements that are references.
 #[allow(dead_code, reason = "not every test file has arrays")]
 pub fn array(heap: &mut Heap<ModelMemory>) -> LayoutId {
     heap.define_layout(Words::NONE, Words::new(1, 1)).expect("there is room for a layout")

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tether_gc::memory::Memory;
 use tether_gc::memory::model::ModelMemory;
 
-/// The memory: all clones are one.
+/// The memory. All clones are one memory.
 #[derive(Clone)]
 pub struct Shared {
     memory: Rc<RefCell<ModelMemory>>,
@@ -15,19 +15,19 @@ pub struct Shared {
 
 #[allow(dead_code, reason = "each test file uses a part")]
 impl Shared {
-    /// Memory of at most so many pages.
+    /// Makes memory of at most `most_pages` pages.
     pub fn new(most_pages: u32) -> Self {
         let memory = ModelMemory::with_limit(most_pages);
         Shared { memory: Rc::new(RefCell::new(memory)), accesses: Rc::default() }
     }
 
-    /// Pages that are taken, but the first one, which is somebody else's.
+    /// Returns how many pages are taken, without the first one, which is somebody else's.
     pub fn taken_pages(&self) -> u32 {
         let memory = self.memory.borrow();
         memory.pages() - 1 - memory.free_pages()
     }
 
-    /// Pages of the memory.
+    /// Returns how many pages memory has.
     pub fn pages(&self) -> u32 {
         self.memory.borrow().pages()
     }
@@ -37,7 +37,8 @@ impl Shared {
         self.memory.borrow_mut().set_exhausted(exhausted);
     }
 
-    /// Loads and stores until now. One of a range is one for each 8 bytes.
+    /// Returns the number of loads and stores until now. An access to a range counts once for each
+    /// 8 bytes.
     pub fn accesses(&self) -> u64 {
         self.accesses.get()
     }

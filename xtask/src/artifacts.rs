@@ -19,8 +19,9 @@ Writes to target/tether/:
   tether-gc-push.wasm         the collector that calls the host's `release`
   tether-gc-wasi.wasm         the collector for WASI hosts: options, trace, pauses
   tether_gc.core.wasm         the collector as a core module: see docs/core-abi.md
-  tether_gc.core-lean.wasm    the same without statistics and verifier
-  libtether_gc.a, tether_gc.h the same for wasm-ld, and its header for C
+  tether_gc.core-lean.wasm    the core module without statistics and verifier
+  libtether_gc.a, tether_gc.h the core module's functions for wasm-ld, and the
+                              header for C
   ledger.wasm                 the guest
   ledger-composed.wasm        the guest and the collector
   ledger-composed-wasi.wasm   the guest and the collector for WASI hosts
@@ -31,7 +32,7 @@ and prints the size of each, its size after gzip -9, and its initial memory in
 Wasm pages.
 
 Fails if one of these is larger than its limit after gzip -9: tether-gc.wasm
-(21,780 bytes), tether_gc.core.wasm (17,820), tether_gc.core-lean.wasm (14,960);
+(21,765 bytes), tether_gc.core.wasm (17,784), tether_gc.core-lean.wasm (14,997);
 or if the initial memory of a collector component is more than 4 pages.
 
 Options:

@@ -20,8 +20,12 @@ use crate::workspace::Workspace;
 const STACK_SIZE_BYTES: u32 = 32 * 1024;
 
 /// rustc's output for this target uses these features, and no others.
-const WASM_OPT_OPTIONS: [&str; 10] = [
+const WASM_OPT_OPTIONS: [&str; 12] = [
     "-Oz",
+    "--converge",
+    // No sum of an address and a constant wraps around into the lowest KiB, so a constant
+    // can go into the instruction that loads.
+    "--low-memory-unused",
     "--enable-bulk-memory",
     "--enable-sign-ext",
     "--enable-mutable-globals",
@@ -33,58 +37,39 @@ const WASM_OPT_OPTIONS: [&str; 10] = [
     "--strip-target-features",
 ];
 
-/// Which package, with which features, becomes which core module.
+/// Which package becomes which core module.
 struct Core {
     package: &'static str,
-    features: &'static str,
     name: &'static str,
-    /// Which of the worlds in `wit/` its exports are; none where the module says so
+    /// Which of the worlds in `wit/` its exports are; none if the module says so
     /// itself, or is no component's.
     world: Option<&'static str>,
     /// Whether its size matters more than the time that it takes to make it smaller.
     is_small: bool,
 }
 
+impl Core {
+    /// A door as a component.
+    const fn component(package: &'static str, name: &'static str, world: &'static str) -> Self {
+        Core { package, name, world: Some(world), is_small: true }
+    }
+
+    /// A door as a core module.
+    const fn module(package: &'static str, name: &'static str) -> Self {
+        Core { package, name, world: None, is_small: true }
+    }
+}
+
 const COLLECTORS: [Core; 3] = [
-    Core {
-        package: "tether-gc",
-        features: "component",
-        name: "tether-gc",
-        world: Some("collector"),
-        is_small: true,
-    },
-    Core {
-        package: "tether-gc",
-        features: "component-push",
-        name: "tether-gc-push",
-        world: Some("collector-push"),
-        is_small: true,
-    },
-    Core {
-        package: "tether-gc",
-        features: "component-wasi",
-        name: "tether-gc-wasi",
-        world: Some("collector-wasi"),
-        is_small: true,
-    },
+    Core::component("tether-gc-collector", "tether-gc", "collector"),
+    Core::component("tether-gc-collector-push", "tether-gc-push", "collector-push"),
+    Core::component("tether-gc-collector-wasi", "tether-gc-wasi", "collector-wasi"),
 ];
 
 /// The core door as modules.
 const CORE_MODULES: [Core; 2] = [
-    Core {
-        package: "tether-gc",
-        features: "core-diagnostics",
-        name: "tether_gc.core",
-        world: None,
-        is_small: true,
-    },
-    Core {
-        package: "tether-gc",
-        features: "core",
-        name: "tether_gc.core-lean",
-        world: None,
-        is_small: true,
-    },
+    Core::module("tether-gc-core-module", "tether_gc.core"),
+    Core::module("tether-gc-core-lean", "tether_gc.core-lean"),
 ];
 
 /// Addresses below this are the language's in a program merged with the core module;
@@ -99,10 +84,10 @@ const CHECKED_FOLDER: &str = "checked";
 /// The core door for wasm-ld, and its header.
 pub const LIBRARY: &str = "libtether_gc.a";
 const HEADER: &str = "tether_gc.h";
-const HEADER_SOURCE: &str = "src/door/tether_gc.h";
+const HEADER_SOURCE: &str = "doors/core/tether_gc.h";
 
 const LEDGER: Core =
-    Core { package: "tether-ledger", features: "", name: "ledger", world: None, is_small: false };
+    Core { package: "tether-ledger", name: "ledger", world: None, is_small: false };
 
 /// Guest, collector, composition.
 const COMPOSITIONS: [[&str; 3]; 2] = [
@@ -166,12 +151,6 @@ fn core_path(workspace: &Workspace, name: &str) -> PathBuf {
     workspace.artifacts().join(format!("core/{name}.wasm"))
 }
 
-/// Where cargo builds a module. It gives all of a package one file name, whatever their
-/// features: in one folder each would be built again after another.
-fn cargo_folder(workspace: &Workspace, core: &Core) -> PathBuf {
-    workspace.target().join("wasm").join(core.name)
-}
-
 /// rustc for Wasm: the package's library as a crate of one type.
 fn rustc_for_wasm(workspace: &Workspace, core: &Core, profile: &str, crate_type: &str) -> Command {
     let mut rustc = cargo(workspace);
@@ -179,18 +158,14 @@ fn rustc_for_wasm(workspace: &Workspace, core: &Core, profile: &str, crate_type:
         .args(["rustc", "--package", core.package, "--lib"])
         .args(["--profile", profile, "--target", WASM_TARGET])
         .args(["--crate-type", crate_type])
-        .arg("--target-dir")
-        .arg(cargo_folder(workspace, core));
-    if !core.features.is_empty() {
-        rustc.args(["--no-default-features", "--features", core.features]);
-    }
-    rustc.arg("--").arg(format!("-Clink-arg=-zstack-size={STACK_SIZE_BYTES}"));
+        .arg("--")
+        .arg(format!("-Clink-arg=-zstack-size={STACK_SIZE_BYTES}"));
     rustc
 }
 
-/// What cargo built.
+/// What cargo built: a module, by its package's name.
 fn built_path(workspace: &Workspace, core: &Core, profile: &str) -> PathBuf {
-    let folder = cargo_folder(workspace, core).join(WASM_TARGET).join(profile);
+    let folder = workspace.target().join(WASM_TARGET).join(profile);
     folder.join(format!("{}.wasm", core.package.replace('-', "_")))
 }
 
@@ -227,19 +202,14 @@ fn build_checked(workspace: &Workspace) -> Result<()> {
 }
 
 fn build_library(workspace: &Workspace) -> Result<()> {
-    let core = Core {
-        package: "tether-gc",
-        features: "core-library",
-        name: LIBRARY,
-        world: None,
-        is_small: true,
-    };
+    let core = &Core::module("tether-gc-core-library", LIBRARY);
     run(
-        &mut rustc_for_wasm(workspace, &core, PROFILE, "staticlib"),
+        &mut rustc_for_wasm(workspace, core, PROFILE, "staticlib"),
         &format!("building {LIBRARY}"),
     )?;
-    let built = cargo_folder(workspace, &core).join(WASM_TARGET).join(PROFILE).join(LIBRARY);
-    copy(&built, &workspace.artifact(LIBRARY))?;
+    let built = format!("lib{}.a", core.package.replace('-', "_"));
+    let folder = workspace.target().join(WASM_TARGET).join(PROFILE);
+    copy(&folder.join(built), &workspace.artifact(LIBRARY))?;
     copy(&workspace.root().join(HEADER_SOURCE), &workspace.artifact(HEADER))
 }
 

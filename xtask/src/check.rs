@@ -1,6 +1,6 @@
 //! `cargo xtask check`: formatting, lints, layers and house rules.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use lexopt::Parser;
@@ -17,7 +17,7 @@ Checks the sources.
 Usage: cargo xtask check
 
   - rustfmt agrees with every file;
-  - clippy has no warning, natively and for Wasm with each of the collector's doors;
+  - clippy has no warning, natively and for Wasm;
   - the collector's modules import only from lower layers;
   - every file starts with `//!`, and nothing is marked as left to do.
 What clippy and rustc are to warn of stands in Cargo.toml: undone work, public items
@@ -52,45 +52,40 @@ pub fn all(workspace: &Workspace) -> Result<()> {
         "checking the formatting (`cargo fmt --all` mends it)",
     )?;
     progress("clippy, natively");
-    run(&mut clippy(workspace, &["--workspace", "--all-targets"]), "clippy")?;
+    run(
+        cargo(workspace).args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ]),
+        "clippy",
+    )?;
     ensure_wasm_target(workspace)?;
-    for door in [
-        "component",
-        "component-push",
-        "component-wasi",
-        "core",
-        "core-diagnostics",
-        "core-library",
-    ] {
-        progress(&format!("clippy for Wasm, with the door {door}"));
-        let of_door = ["--package", "tether-gc", "--no-default-features", "--features", door];
-        run(&mut clippy_for_wasm(workspace, &of_door), "clippy")?;
+    // The alternative features of a guest and of a peer of the benchmark.
+    for features in
+        ["tether-bench-allocators/dlmalloc", "tether-bench-allocators/talc,tether-ledger/core-door"]
+    {
+        progress(&format!("clippy for Wasm, with {features}"));
+        let packages = FOR_WASM.iter().flat_map(|package| ["--package", package]);
+        let mut clippy = cargo(workspace);
+        clippy.args(["clippy", "--lib", "--target", WASM_TARGET, "--features", features]);
+        run(clippy.args(packages).args(["--", "--deny", "warnings"]), "clippy")?;
     }
-    progress("clippy for Wasm, the ledger");
-    run(&mut clippy_for_wasm(workspace, &["--package", "tether-ledger"]), "clippy")?;
-    progress("clippy for Wasm, the ledger through the core door");
-    let of_ledger = ["--package", "tether-ledger", "--features", "core-door"];
-    run(&mut clippy_for_wasm(workspace, &of_ledger), "clippy")?;
-    for allocator in ["dlmalloc", "talc"] {
-        progress(&format!("clippy for Wasm, the benchmark's {allocator}"));
-        let of = ["--package", "tether-bench-allocators", "--features", allocator];
-        run(&mut clippy_for_wasm(workspace, &of), "clippy")?;
-    }
-    progress("clippy for Wasm, the benchmark's component");
-    run(&mut clippy_for_wasm(workspace, &["--package", "tether-bench-component"]), "clippy")
+    Ok(())
 }
 
-fn clippy(workspace: &Workspace, of: &[&str]) -> Command {
-    let mut command = cargo(workspace);
-    command.arg("clippy").args(of).args(["--", "--deny", "warnings"]);
-    command
-}
-
-fn clippy_for_wasm(workspace: &Workspace, of: &[&str]) -> Command {
-    let mut command = cargo(workspace);
-    command
-        .args(["clippy", "--lib", "--target", WASM_TARGET])
-        .args(of)
-        .args(["--", "--deny", "warnings"]);
-    command
-}
+/// The packages that are built for Wasm: doors, guests, and what the benchmark measures.
+const FOR_WASM: [&str; 9] = [
+    "tether-gc-collector",
+    "tether-gc-collector-push",
+    "tether-gc-collector-wasi",
+    "tether-gc-core-library",
+    "tether-gc-core-module",
+    "tether-gc-core-lean",
+    "tether-ledger",
+    "tether-bench-allocators",
+    "tether-bench-component",
+];

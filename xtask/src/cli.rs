@@ -1,5 +1,5 @@
 //! The command `tether`, as this repository builds it. It links, composes, encodes and
-//! inspects; whatever needs a Wasm library is done there.
+//! inspects: all the work that needs a Wasm library.
 
 use std::process::Command;
 
@@ -32,7 +32,7 @@ pub fn tether_link(workspace: &Workspace) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs the command for its files alone: what it says of its success is left out.
+/// Runs the command for its files alone: its report of success is left out.
 pub fn run_quietly(command: &mut Command, doing: &str) -> Result<()> {
     let ran = output(command, doing)?;
     ensure!(ran.status.success(), "{doing} failed; what went wrong stands above");

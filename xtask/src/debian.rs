@@ -1,5 +1,5 @@
-//! What comes from Debian: the C compiler and linker for Wasm, a C library, and
-//! the compiler's own run-time library.
+//! Packages of Debian: the C compiler and linker for Wasm, a C library, and the compiler's own
+//! run-time library.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::process::{progress, run};
 use crate::workspace::Workspace;
 
-/// The packages, as one reads them in the command that installs them.
+/// The packages, in the order of the command that installs them.
 const PACKAGES: [&str; 4] = ["clang-19", "lld-19", "wasi-libc", "libclang-rt-19-dev-wasm32"];
 
 const WASI_LIBRARY: &str = "/usr/lib/wasm32-wasi";
@@ -28,11 +28,11 @@ pub struct CTools {
     pub wasi_library: PathBuf,
 }
 
-/// The toolchain, installed with apt where it is missing and the user may do so.
+/// The toolchain, installed with apt if it is missing and the user may install it.
 ///
 /// # Errors
 ///
-/// Names the command to run where this cannot be done from here.
+/// Names the command to run if it cannot be installed from here.
 pub fn ensure_c_toolchain(workspace: &Workspace) -> Result<CTools> {
     if let Some(tools) = find() {
         return Ok(tools);
@@ -71,7 +71,7 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// Whether apt-get is there and would be let.
+/// Whether apt-get is there, and this user may run it.
 fn may_install(workspace: &Workspace) -> bool {
     let is_root = Command::new("id")
         .arg("-u")

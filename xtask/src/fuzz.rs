@@ -15,12 +15,12 @@ use crate::tools::{ensure_nightly, ensure_program, host_target, nightly};
 use crate::workspace::Workspace;
 
 const HELP: &str = "\
-Fuzzes the native collector: libFuzzer's bytes are programs, and the model knows what
-must come of them.
+Fuzzes the native collector: libFuzzer's bytes are programs, and the model has the right
+answers.
 
 Usage: cargo xtask fuzz [options]
 
-What it found interesting stays in fuzz/corpus/operations, which begins with random
+Inputs that reach new code stay in fuzz/corpus/operations, which begins with random
 bytes; a failing input goes to fuzz/artifacts/operations. Needs nightly; cargo-fuzz comes
 from crates.io.
 
@@ -34,13 +34,14 @@ Options:
 /// The only target.
 const TARGET: &str = "operations";
 const CARGO_FUZZ: (&str, &str) = ("cargo-fuzz", "0.13.2");
-/// An input that takes longer is a finding too.
+/// An input that takes longer is a finding.
 const SLOWEST_SECONDS: u32 = 30;
-/// What an empty corpus begins with: inputs of random bytes, long enough that their
-/// programs collect and fill tables. From nothing libFuzzer takes hours to get there.
+/// The number of inputs with which an empty corpus begins: random bytes, long enough that their
+/// programs collect and fill tables. From an empty corpus libFuzzer takes hours to find such
+/// inputs.
 const FIRST_INPUTS: u64 = 32;
 const FIRST_INPUT_BYTES: usize = 2 * 1024;
-/// The longest input that it makes.
+/// The longest input that libFuzzer makes.
 const MOST_INPUT_BYTES: usize = 2 * FIRST_INPUT_BYTES;
 
 /// Runs the command.
@@ -58,7 +59,7 @@ pub fn command(mut parser: Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    // libFuzzer takes 0 for no end.
+    // For libFuzzer, 0 minutes is no end.
     ensure!(minutes > 0, "--minutes takes a number from 1 on");
     let workspace = Workspace::find();
     ensure_nightly(&workspace, &["rust-src", "llvm-tools"])?;
@@ -79,7 +80,7 @@ fn cargo_fuzz(workspace: &Workspace, verb: &str) -> Command {
     let mut command = nightly(workspace, "cargo");
     command
         .args(["fuzz", verb, TARGET])
-        // Not the environment's variable: `coverage` builds elsewhere in spite of it.
+        // `coverage` ignores the variable CARGO_TARGET_DIR, so the folder is an argument.
         .arg("--target-dir")
         .arg(build_folder(workspace, verb))
         .current_dir(workspace.root().join("fuzz"))
@@ -87,12 +88,13 @@ fn cargo_fuzz(workspace: &Workspace, verb: &str) -> Command {
     command
 }
 
-/// Where cargo-fuzz builds: with coverage apart, so that neither is built anew after the other.
+/// The folder in which cargo-fuzz builds. Builds with coverage have another one, so that neither
+/// is built anew after the other.
 fn build_folder(workspace: &Workspace, verb: &str) -> PathBuf {
     workspace.target().join(if verb == "coverage" { "fuzz-coverage" } else { "fuzz" })
 }
 
-/// Puts the first inputs into the corpus, where there is nothing. The same ones each time.
+/// Puts the first inputs into an empty corpus. They are equal each time.
 fn begin_corpus(corpus: &Path) -> Result<()> {
     fs::create_dir_all(corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
     if fs::read_dir(corpus).is_ok_and(|mut inputs| inputs.next().is_some()) {
@@ -107,7 +109,7 @@ fn begin_corpus(corpus: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A number that looks random, for each number (splitmix64's output function).
+/// A number that looks random, for any number (splitmix64's output function).
 fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -147,7 +149,7 @@ fn fuzz(workspace: &Workspace, minutes: u64) -> Result<Value> {
     Ok(json!({ "minutes": minutes, "executions": executions, "corpus_inputs": inputs }))
 }
 
-/// Lines of the collector that the corpus reaches: for each file, reached and all.
+/// Lines of the collector that the corpus reaches: for each file, the reached ones and all.
 fn coverage(workspace: &Workspace) -> Result<Value> {
     progress("running the corpus for its coverage");
     run(&mut cargo_fuzz(workspace, "coverage"), "measuring coverage")?;

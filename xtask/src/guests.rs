@@ -1,8 +1,8 @@
 //! The guests of the core door, under `target/tether/`: the ledger, a language
 //! runtime in WAT by hand, and programs in C.
 //!
-//! Each is linked as its author would do it, with `tether link`; and only when something
-//! that goes into it has changed.
+//! Each is linked as its author would link it, with `tether link`. It is linked again only if
+//! something that goes into it has changed.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,19 +22,20 @@ use crate::workspace::Workspace;
 /// The ledger through the core door.
 pub const LEDGER: &str = "ledger-core.wasm";
 
-/// The guest in WAT, as a component; and as a core module, in which its functions
-/// can be looked at.
+/// The guest in WAT, as a component; and as a core module, so that tests can look at its
+/// functions.
 const WAT_GUEST: &str = "wat-guest.wasm";
 const WAT_MODULE: &str = "core/wat-guest.wasm";
 
 /// The guest of the test of a composition, as a core module.
 const COMPOSED_MODULE: &str = "core/composed-program.wasm";
 
-/// The guest in C that is told about by its roots.
+/// The guest in C that roots its objects.
 const C_GUEST: &str = "c-guest.wasm";
 
-/// The guest in C without roots: how it is optimised, how it is linked, and the component.
-/// The one whose pointers are not spilled shows what spilling is for.
+/// The guest in C without roots, in three forms: how it is optimised, how it is linked, and the
+/// component. In the form without spilled pointers objects are lost, which shows what spilling is
+/// for.
 const UNROOTED: [(&str, &[&str], &str); 3] = [
     ("-O0", &["--world", "unrooted", "--spill-pointers"], "c-unrooted-O0.wasm"),
     ("-O2", &["--world", "unrooted", "--spill-pointers"], "c-unrooted-O2.wasm"),
@@ -48,7 +49,7 @@ const MISSING_ROOT: &str = "c-missing-root.wasm";
 /// below 1 MiB.
 const LEDGER_STACK_BYTES: u32 = 64 * 1024;
 
-/// Makes all of them. The collector must have been built.
+/// Makes all guests. The collector must have been built.
 pub fn build(workspace: &Workspace) -> Result<()> {
     build_ledger(workspace)?;
     build_wat(workspace)?;
@@ -76,7 +77,7 @@ fn build_composed(workspace: &Workspace) -> Result<()> {
     )
 }
 
-/// Makes the ledger, which needs nothing but what the collector needs.
+/// Makes the ledger, which needs only the tools that the collector needs.
 pub fn build_ledger(workspace: &Workspace) -> Result<()> {
     cli::build(workspace)?;
     progress(&format!("building {LEDGER}"));
@@ -137,8 +138,8 @@ fn compile(workspace: &Workspace, tools: &CTools, program: &str, level: &str) ->
     Ok(module)
 }
 
-/// Links a guest, unless that was done with the same things before. `wit` is a folder of
-/// the repository's.
+/// Links a guest, unless it was linked before from equal files and options. `wit` is a folder of
+/// the repository.
 fn link(
     workspace: &Workspace,
     guest: &Path,
@@ -159,7 +160,7 @@ fn link(
     words.extend(options.iter().map(OsString::from));
     files.sort();
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    // The command is large; when it was built says enough.
+    // The command is a large file, so the stamp has the time of its build instead of its hash.
     let tool = fs::metadata(workspace.tool("tether"))?;
     let tool = (tool.len(), tool.modified()?);
     make_if_changed(&output, &files, &(&words, tool), || {

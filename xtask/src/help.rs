@@ -3,8 +3,8 @@
 use anyhow::Result;
 use lexopt::{Arg, Parser};
 
-/// Prints the help where it is asked for, and says whether it was. Anything else on the
-/// command line is an error.
+/// Prints the help if the command line asks for it, and gives whether it did. Anything else on
+/// the command line is an error.
 pub fn is_all_that_is_asked(mut parser: Parser, text: &str) -> Result<bool> {
     match parser.next()? {
         None => Ok(false),

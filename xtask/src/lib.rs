@@ -1,9 +1,9 @@
-//! Tether's build tool: everything that a developer types, and CI runs, starts
-//! here as `cargo xtask COMMAND`.
+//! Tether's build tool: every command that a developer types, or CI runs, starts here as
+//! `cargo xtask COMMAND`.
 //!
-//! It stays light, so that it builds in seconds: whatever needs a Wasm library is a crate
-//! of its own, and is run as a program.
-//! The benchmark is one of them; it uses this crate as a library.
+//! The tool stays light, so that it builds in seconds: a part that needs a Wasm library is a
+//! crate of its own, and is run as a program. The benchmark is such a crate, and uses this one
+//! as a library.
 //! Figures go to stdout (with `--json` as one object), everything else to stderr.
 
 use std::process::ExitCode;
@@ -51,7 +51,7 @@ Commands:
   vera     run programs of the language Vera on the collector
   check    formatting, lints, layers and house rules
   soak     random programs against the model, for as long as you like
-  fuzz     the same with a fuzzer's programs
+  fuzz     programs of a fuzzer against the model
   miri     the native tests under Miri
   mutants  the native tests on a collector with one thing changed, for each thing
 

@@ -22,7 +22,7 @@ them, at sizes that fit: Miri is thousands of times as slow as a processor. Test
 millions of objects are ignored, and each says why. Pointers keep their provenance, and
 alignment is checked as it is declared. Takes about four minutes on one core; the first time
 Miri builds the standard library too. Miri comes from nightly's components; rustup fetches
-it where it is missing.
+it if it is missing.
 
 Prints how many tests passed.
 
@@ -39,16 +39,16 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What Miri checks beyond what it does by itself.
+/// Checks of Miri that are not on by default.
 const FLAGS: &str = "-Zmiri-strict-provenance -Zmiri-symbolic-alignment-check";
 
-/// Runs all of them.
+/// Runs all the tests.
 pub fn all(workspace: &Workspace) -> Result<()> {
     ensure_nightly(workspace, &["miri", "rust-src"])?;
     progress("the collector's tests under Miri");
     let mut miri = nightly(workspace, "cargo");
-    miri.args(["miri", "test", "--package", "tether-gc", "--features", "core", "--tests"]);
-    // Miri does not optimise, and warns where it is asked to.
+    miri.args(["miri", "test", "--package", "tether-gc", "--tests"]);
+    // Miri does not optimise, and warns if a profile asks it to.
     for package in ["tether-gc", "tether-model"] {
         miri.arg(format!("--config=profile.dev.package.{package}.opt-level=0"));
     }
@@ -73,7 +73,7 @@ pub fn all(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// How many tests there were.
+/// How many tests passed and were ignored.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ran {
     passed: u32,

@@ -1,4 +1,4 @@
-//! What comes from npm: the default document, an optimiser, and the two versions
+//! Packages of npm: the default document, Binaryen, Node 24, AssemblyScript, and the two versions
 //! of jco.
 
 use std::fs;
@@ -14,9 +14,9 @@ use crate::workspace::Workspace;
 struct Fetched {
     package: &'static str,
     version: &'static str,
-    /// Within the package.
+    /// The file's path within the package.
     file: &'static str,
-    /// What it is for.
+    /// The file's purpose, in words.
     purpose: &'static str,
 }
 
@@ -55,8 +55,8 @@ const ASSEMBLYSCRIPT: Fetched = Fetched {
 const SMALL_DOCUMENT: &str = "guest-tests/ledger/documents/small.json";
 const JCO: &str = "guest-tests/jco";
 
-/// The default document: fetched once, under the build folder. Where npm cannot
-/// fetch it, the small one in the repository, and a word on stderr that says so.
+/// The default document: fetched once, under the build folder. If npm cannot fetch it, the small
+/// one in the repository, with a note on stderr.
 pub fn default_document(workspace: &Workspace) -> PathBuf {
     match fetch_atlas(workspace) {
         Ok(path) => path,
@@ -123,8 +123,8 @@ fn fetch(workspace: &Workspace, wanted: &Fetched) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Installs both versions of jco as the lock file says, where that has not been
-/// done since the file last changed. Gives the folder of the harness.
+/// Installs both versions of jco as the lock file says, unless they were installed since the
+/// file last changed. Gives the folder of the harness.
 pub fn install_jco(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.root().join(JCO);
     let lock = fs::read(folder.join("package-lock.json"))
@@ -135,8 +135,8 @@ pub fn install_jco(workspace: &Workspace) -> Result<PathBuf> {
     }
     progress("installing jco (both versions, 800 MB) with npm: about a minute");
     run(
-        // Not `npm ci`: it refuses a lock file from which the native parts for other
-        // machines are missing, and npm leaves out those that it could not see.
+        // `npm ci` would refuse a lock file without the native parts for other machines, and npm
+        // writes only the parts that it could see into the file.
         npm().args(["install", "--no-save"]).current_dir(&folder),
         "installing jco with npm",
     )?;
@@ -144,8 +144,7 @@ pub fn install_jco(workspace: &Workspace) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// npm, quiet about what does not matter here, and running no install scripts:
-/// none of the packages needs one.
+/// npm without audits, funding notes and install scripts. None of the packages needs a script.
 fn npm() -> Command {
     let mut command = Command::new("npm");
     command.env("npm_config_fund", "false");

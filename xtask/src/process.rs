@@ -1,4 +1,4 @@
-//! Running other programs, with errors that say what was being done.
+//! Runs other programs, with errors that say what was being done.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,13 +16,13 @@ pub fn cargo(workspace: &Workspace) -> Command {
     command
 }
 
-/// Says on stderr what comes next.
+/// Names the next step on stderr.
 pub fn progress(message: &str) {
     eprintln!("==> {message}");
 }
 
-/// Runs a program to its end. Whatever it prints goes to stderr, because stdout
-/// is for figures alone.
+/// Runs a program to its end. All that it prints goes to stderr, because stdout is for figures
+/// alone.
 pub fn run(command: &mut Command, doing: &str) -> Result<()> {
     let status = command
         .stdin(Stdio::null())

@@ -1,5 +1,5 @@
-//! A run's report, worded for a person. The hosts give figures and names; the
-//! words are here, so that they are the same on every host.
+//! A run's report, worded for a person. The hosts give figures and names. The words are here, so
+//! that every host's report has the same words.
 
 use serde_json::{Map, Value, json};
 
@@ -13,8 +13,8 @@ pub fn of_no_run(host: &str, door: &str, document: &str, kind: &str, message: &s
     })
 }
 
-/// Gives the report every field that all reports have, in the same order; null
-/// where it holds nothing. Then what else it holds, and the error's message.
+/// The report with every field that all reports have, in one order; null for a field that it
+/// lacks. Its other fields and the error's message follow.
 pub fn complete(report: Value) -> Value {
     let Value::Object(mut given) = report else {
         return report;
@@ -48,8 +48,7 @@ const FIELDS: [&str; 14] = [
     "seconds",
 ];
 
-/// The text that `cargo xtask run` prints: what the document holds, and what
-/// the collector did.
+/// The text that `cargo xtask run` prints: the document's findings and the collector's counts.
 pub fn text(report: &Value) -> String {
     let mut lines = vec![format!("document    {}", plain(&report["document"]))];
     if report["error"].is_null() {

@@ -23,8 +23,8 @@ exactly, with decimals that live in the host: each number a host decimal, and
 each partial sum another, owned by wrappers that die a moment later.
 
 Without a FILE the document is countries-10m.json of the npm package world-atlas
-(3.6 MB, 963,872 numbers); where npm cannot fetch it, a small one in the
-repository, with a note that says so.
+(3.6 MB, 963,872 numbers). If npm cannot fetch it, a small one in the
+repository takes its place, and a note says so.
 
 Options:
       --host HOST          wasmtime (default), jco (1.35.0, current) or
@@ -51,10 +51,10 @@ Options:
   -h, --help               print this
 
 Exit code 0 for success, 1 for an error (named in the object `error` with --json),
-2 where the program trapped, which must never happen.
+2 if the program trapped, which must never happen.
 ";
 
-/// Where the composition runs.
+/// The host on which the composition runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
     Wasmtime,
@@ -110,7 +110,7 @@ struct Options {
     document: Option<PathBuf>,
     host: Host,
     door: Door,
-    /// Whether numbers share objects; none for what the door's default is.
+    /// Whether numbers share objects; none for the door's default.
     packs_numbers: Option<bool>,
     wrap_capacity: Option<u32>,
     wrap_limit: Option<u32>,
@@ -141,7 +141,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     }
 }
 
-/// Builds what the run needs and runs it: the host's report and exit code.
+/// Builds the programs that the run needs, and runs it. Gives the host's report and exit code.
 fn run_ledger(workspace: &Workspace, options: &Options) -> Result<(Value, Option<i32>)> {
     announce_first_build(workspace, "about 12 minutes");
     build::build(workspace)?;
@@ -253,7 +253,7 @@ fn finish(report: Value, code: Option<i32>, as_json: bool) -> ExitCode {
     }
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut options = Options {
         document: None,

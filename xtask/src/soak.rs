@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 use crate::{build, npm};
 
 const HELP: &str = "\
-Runs random programs on the collector, compares it with the model, and tells what that
+Runs random programs on the collector, compares it with the model, and tells how much they
 covered.
 
 Usage: cargo xtask soak [options]

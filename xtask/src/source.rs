@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 pub struct Source {
     /// Its path from the folder that was read, with `/` between names.
     pub path: String,
-    /// What is in it.
+    /// The file's text.
     pub text: String,
 }
 
-/// Reads every Rust file under a folder, in the order of their paths. Folders with what is
-/// built or fetched are left out.
+/// Reads every Rust file under a folder, in the order of their paths. Folders with
+/// files that are built or fetched are left out.
 pub fn read_all(folder: &Path) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     collect(folder, "", &mut sources)?;

@@ -1,7 +1,7 @@
-//! What is made again only if something that it is made from has changed.
+//! Makes a file or folder again only if something that it is made from has changed.
 //!
-//! A stamp lies beside each result, and has a hash of the contents of files and of words, such
-//! as a tool's options.
+//! A stamp lies beside each result. It has a hash of the contents of files and of words, such as
+//! a tool's options.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Has `make` make a file or folder, unless it is there and was made from the same.
+/// Has `make` make a file or folder, unless it is there and was made from equal files and words.
 pub fn make_if_changed(
     result: &Path,
     files: &[&Path],
@@ -21,7 +21,7 @@ pub fn make_if_changed(
     if result.exists() && fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
         return Ok(());
     }
-    // Taken away first: an interrupted run must not look like a finished one.
+    // The old stamp goes first: an interrupted run must not look like a finished one.
     let _ = fs::remove_file(&stamp);
     make()?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::source::{Source, read_all};
 
-/// In two parts, or this file would break its own rule.
+/// The mark is written in two parts, or this file would break its own rule.
 const UNDONE_MARK: &str = concat!("FIX", "ME");
 
 /// Checks every file. Gives the problems, one line each.

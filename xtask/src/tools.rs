@@ -1,5 +1,5 @@
-//! What a stable toolchain has not by itself: the Wasm target, nightly's components, and
-//! programs from crates.io. Each is fetched where it is missing.
+//! Tools that do not come with a stable toolchain: the Wasm target, nightly's components, and
+//! programs from crates.io. Each is fetched if it is missing.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use crate::process::{output, progress, run};
 use crate::workspace::Workspace;
 
-/// What everything on Wasm is built for.
+/// The target for which everything on Wasm is built.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// Has rustup fetch the Wasm target where it is not there.
+/// Has rustup fetch the Wasm target if it is missing.
 pub fn ensure_wasm_target(workspace: &Workspace) -> Result<()> {
     let listed = output(
         Command::new("rustup")
@@ -49,7 +49,7 @@ pub fn host_target(workspace: &Workspace) -> Result<String> {
 pub fn nightly(workspace: &Workspace, program: &str) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", program]).current_dir(workspace.root());
-    // Those of the cargo that started this tool are stable's.
+    // The cargo that started this tool has set these variables for stable.
     for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "RUSTFLAGS"] {
         command.env_remove(variable);
     }
@@ -62,7 +62,7 @@ pub fn nightly(workspace: &Workspace, program: &str) -> Command {
     command
 }
 
-/// Has rustup fetch the nightly toolchain and components of it, where they are missing.
+/// Has rustup fetch the nightly toolchain and components of it, if they are missing.
 pub fn ensure_nightly(workspace: &Workspace, components: &[&str]) -> Result<()> {
     let wanted = format!("rustup toolchain install nightly -c {}", components.join(" -c "));
     let listed = output(
@@ -91,7 +91,7 @@ pub fn ensure_nightly(workspace: &Workspace, components: &[&str]) -> Result<()> 
         .with_context(|| format!("check the network, then run `{wanted}` yourself"))
 }
 
-/// A program of crates.io, installed into the build folder where it is missing.
+/// A program of crates.io, installed into the build folder if it is missing.
 pub fn ensure_program(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
     let root = workspace.target().join("tools");
     let program = root.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));

@@ -1,9 +1,9 @@
 //! `cargo xtask vera`: programs of the language Vera, run on the collector by Vera's
 //! own compiler and host.
 //!
-//! What does the work is the Python package in `guest-tests/vera`. Here it is given a
-//! virtual environment with what it needs from PyPI, and the collector's core module as
-//! text. Both are made once, and anew where what they are made from has changed.
+//! The Python package in `guest-tests/vera` does the work. This command gives it a virtual
+//! environment with its packages from PyPI, and the collector's core module as text. Both are
+//! made once, and again only if something that they are made from has changed.
 
 use std::env;
 use std::fs;
@@ -21,17 +21,17 @@ use crate::{build, npm};
 
 const HELP: &str = "\
 Runs programs of the language Vera (PyPI: veralang) on the collector. Vera's compiler
-and its host are as they come; between them its collector is taken out of each
-program, and Tether's core module put in (docs/guide/wat-compiler.md).
+and host stay as they are. Between the two, Vera's collector is taken out of each
+program, and Tether's core module is put in (docs/guide/wat-compiler.md).
 
 Usage: cargo xtask vera [FILE.vera] [options] [-- ARGS...]
 
-With a FILE it runs the program. Without, and without --bench or --test, it sets
-everything up and says where it is.
+With a FILE it runs the program. Without a FILE, and without --bench or --test, it sets
+everything up and prints the path.
 
 Options:
-      --entry NAME     the public function to call (main); ARGS are what it is
-                       called with
+      --entry NAME     the public function to call (main); ARGS are its
+                       arguments
       --own            run it on Vera's own collector instead
       --statistics     then print the collector's figures, as JSON on stderr
       --bench          measure: FILE, or the programs of the guide's table, on
@@ -42,10 +42,11 @@ Options:
       --repeat N       how often each is measured (5)
       --test           run the package's tests
       --limit NAME=N   shadow-stack-slots (1048576; Vera's own has 4096),
-                       heap-bytes (0: what fits below 2 GiB), wrap-entries
-                       (67108864; Vera's own has 4096), handle-floor (4096),
-                       growth-percent (0: the collector's own judgement; of what is
-                       live, how much the heap grows between collections),
+                       heap-bytes (0: as many as fit below 2 GiB), wrap-entries
+                       (67108864; Vera's own has 4096), handle-floor (1024),
+                       growth-percent (300; how much the heap grows between
+                       collections, in percent of the live bytes; 0: the
+                       collector's own sizing),
                        stress (0: collect at every so many allocations).
                        Not with --own
       --json           print one JSON object instead
@@ -58,7 +59,7 @@ The exit code is that of the program, 0 for success, 1 for an error.
 ";
 
 const PACKAGE: &str = "guest-tests/vera";
-/// Sources of which the text of the collector is made, beside the core module itself.
+/// Sources of the collector's text, beside the core module itself.
 const TEXT_SOURCES: [&str; 3] = ["glue.wat", "runtime.py", "sexpr.py"];
 const LIMITS: [&str; 6] = [
     "shadow-stack-slots",
@@ -149,7 +150,7 @@ impl Environment {
         self.folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
     }
 
-    /// The package's command. A Python path of the user's must not come before.
+    /// The package's command, without the user's Python path, which would come first.
     fn package(&self) -> Command {
         let mut command = self.clean_python();
         command.args(["-m", "tether_vera"]);
@@ -163,7 +164,7 @@ impl Environment {
         command
     }
 
-    /// Makes the environment, unless what it is made from is as it was.
+    /// Makes the environment, unless nothing that it is made from has changed.
     fn install(&self, workspace: &Workspace) -> Result<()> {
         let package = workspace.root().join(PACKAGE);
         let requirements = package.join("requirements.txt");
@@ -196,7 +197,7 @@ impl Environment {
         )
     }
 
-    /// Makes the collector's text, unless what it is made from is as it was.
+    /// Makes the collector's text, unless nothing that it is made from has changed.
     fn prepare(&self, workspace: &Workspace) -> Result<()> {
         let core = workspace.artifact(COLLECTOR);
         let sources = workspace.root().join(PACKAGE).join("tether_vera");
@@ -242,7 +243,7 @@ fn find_python() -> Result<PathBuf> {
     )
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut options = Options::default();
     while let Some(arg) = parser.next()? {

@@ -1,4 +1,4 @@
-//! Where things are.
+//! The paths of the repository, of its build folder and of the artifacts.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl Workspace {
         &self.target
     }
 
-    /// Where the artifacts of `cargo xtask build` are.
+    /// The folder with the artifacts of `cargo xtask build`.
     pub fn artifacts(&self) -> PathBuf {
         self.target.join("tether")
     }
@@ -49,8 +49,7 @@ impl Workspace {
         self.target.join("debug").join(format!("{name}{}", env::consts::EXE_SUFFIX))
     }
 
-    /// A path as a person wants to read it: from the repository's folder on,
-    /// where it lies there.
+    /// A path for a person to read: from the repository's folder on, if it lies there.
     pub fn display(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }

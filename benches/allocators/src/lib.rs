@@ -2,7 +2,7 @@
 //! two functions. A block is freed with its size, as Rust programs do and as talc
 //! needs; blocks are aligned to 8 bytes.
 //!
-//! It is a static library for Wasm; natively there is nothing in it.
+//! The crate is a static library for Wasm. Natively it is empty.
 #![no_std]
 
 #[cfg(all(target_arch = "wasm32", any(feature = "dlmalloc", feature = "talc")))]
@@ -74,7 +74,8 @@ mod single_threaded {
 
         #[inline]
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-            // SAFETY: as above; the caller gives the layout that it asked for.
+            // SAFETY: one thread, and nothing in here calls back; the caller gives the layout that it
+            // asked for.
             unsafe { (*self.0.get()).free(block, layout.size(), layout.align()) }
         }
     }

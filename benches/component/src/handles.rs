@@ -9,7 +9,7 @@ use crate::trees::must;
 const KIND: u32 = 1;
 const BATCH: usize = 1024;
 
-/// A call to wrap each handle.
+/// Wraps each handle with a call of its own.
 pub fn one_by_one(thousands: i32) -> i64 {
     for _ in 0..thousands {
         for _ in 0..1000 {
@@ -21,7 +21,7 @@ pub fn one_by_one(thousands: i32) -> i64 {
     i64::from(thousands)
 }
 
-/// A call to wrap a thousand.
+/// Wraps a thousand handles with each call.
 pub fn batched(thousands: i32) -> i64 {
     let mut handles = Vec::with_capacity(1000);
     for _ in 0..thousands {
@@ -34,7 +34,7 @@ pub fn batched(thousands: i32) -> i64 {
     i64::from(thousands)
 }
 
-/// No collector: what the host alone costs.
+/// Acquires and releases handles without a collector: the cost of the host alone.
 pub fn crossings(thousands: i32) -> i64 {
     for _ in 0..thousands {
         for _ in 0..1000 {

@@ -1,7 +1,7 @@
-//! The workloads W1 and W6 as a component that imports Tether's: one way with a
-//! call for each operation, one with batches. It roots what a compiler would.
+//! The workloads W1 and W6 as a component that imports Tether's interfaces: once with a call for
+//! each operation, once with batches. It roots the objects that a compiler would root.
 //!
-//! It is a component's core module; natively there is nothing in it.
+//! The crate is a component's core module. Natively it is empty.
 #![no_std]
 
 #[cfg(target_arch = "wasm32")]

@@ -32,7 +32,7 @@ pub fn run(max_depth: u32, mut door: impl Door) -> i64 {
     sum + i64::from(door.count(long_lived))
 }
 
-/// A call for each operation.
+/// Makes and counts trees with a call for each operation.
 pub struct Calls {
     pair: u32,
 }
@@ -65,7 +65,7 @@ impl Door for Calls {
     }
 }
 
-/// `build` and `read-objects`, with some thousand words at a time.
+/// Makes and counts trees with `build` and `read-objects`, some thousand words at a time.
 pub struct Batches {
     program: Box<[u32; PROGRAM_WORDS + MOST_WORDS]>,
     length: usize,
@@ -79,7 +79,7 @@ pub struct Batches {
 const OBJECT: u32 = 1;
 const NEW: u32 = 4;
 const PROGRAM_WORDS: usize = 4096;
-/// The most that is appended at once.
+/// The most words that are appended at once.
 const MOST_WORDS: usize = 6;
 const READ_OBJECTS: usize = 512;
 /// An object's size and its two words.
@@ -98,7 +98,7 @@ impl Batches {
         }
     }
 
-    /// Appends the program that makes a tree, running what is there when it is long.
+    /// Appends the program that makes a tree. Runs the program so far when it is long.
     fn emit(&mut self, depth: u32) {
         match depth {
             0 => self.append([self.leaf, 0]),
@@ -163,7 +163,7 @@ fn define_pair() -> u32 {
     ))
 }
 
-/// What cannot fail here.
+/// The value of an operation that cannot fail here.
 pub fn must<T>(result: Result<T, Error>) -> T {
     match result {
         Ok(value) => value,

@@ -1,5 +1,4 @@
-//! What there is to measure: the workloads and their sizes, all cells, and the filters that
-//! choose among them.
+//! The workloads and their sizes, all cells, and the filters that choose among the cells.
 
 use crate::cells::{Cell, Engine, Kind, Peer, Workload};
 use crate::cliffs;
@@ -11,7 +10,7 @@ const SHAPES: [(&str, &str, &str); 4] = [
     ("strings", "w7_strings", "an array of leaves of 8 to 40 bytes"),
 ];
 
-/// The workloads: as the report wants them, or small ones that take no time.
+/// The workloads: in the sizes of the report, or small ones for a quick run.
 pub fn workloads(quick: bool) -> Vec<Workload> {
     let timed = |id: &str, export, title: &str, full, small, kind| Workload {
         id: id.to_owned(),

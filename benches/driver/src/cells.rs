@@ -1,8 +1,8 @@
-//! What is measured: a cell is a workload of a peer on an engine.
+//! The unit of measuring is a cell: a workload of a peer on an engine.
 
 use std::fmt;
 
-/// Where a program runs.
+/// An engine that runs programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Engine {
     /// wasmtime, with the settings of a user: Cranelift for speed.
@@ -22,7 +22,7 @@ impl Engine {
     pub const ALL: [Engine; 5] =
         [Engine::Wasmtime, Engine::V8, Engine::WasmtimeInlined, Engine::Jco, Engine::Jco1_10_2];
 
-    /// As it is called in the tables and on the command line.
+    /// The name in the tables and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Engine::Wasmtime => "wasmtime",
@@ -76,8 +76,8 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Every peer, in the order of the tables. What a target compares stands close
-    /// together, because cells are measured in this order.
+    /// Every peer, in the order of the tables. Cells are measured in this order, so peers that a
+    /// target compares stand close together.
     pub const ALL: [Peer; 13] = [
         Peer::Tether,
         Peer::Boehm,
@@ -94,7 +94,7 @@ impl Peer {
         Peer::Crossings,
     ];
 
-    /// As it is called in the tables and on the command line.
+    /// The name in the tables and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Peer::Tether => "tether",
@@ -113,7 +113,7 @@ impl Peer {
         }
     }
 
-    /// What it is, for the report.
+    /// A description of the peer, for the report.
     pub fn describe(self) -> &'static str {
         match self {
             Peer::Tether => "Tether, core door (libtether_gc.a), default options",
@@ -182,16 +182,16 @@ impl Peer {
     }
 }
 
-/// What a workload gives.
+/// The figure that a workload gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A checksum; the time that it takes is what matters.
     Time,
-    /// The same, and handles are acquired, which must come back.
+    /// A checksum, as for `Time`; and the handles that it acquires must come back.
     Handles,
     /// The nanoseconds of one full collection, with this many objects live.
     Pause {
-        /// How many objects live.
+        /// How many objects are live.
         live: u32,
     },
     /// A count of operations; the figure that matters is measured by the program.
@@ -203,11 +203,11 @@ pub enum Kind {
 pub struct Cliff {
     /// The most Wasm pages to which memory may grow.
     pub most_pages: Option<u32>,
-    /// What the program measures.
+    /// The unit of the program's own figure.
     pub unit: Unit,
 }
 
-/// Of what a program's own figure is.
+/// The unit of a program's own figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Nanoseconds.
@@ -219,15 +219,15 @@ pub enum Unit {
 /// A workload, at one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// As it is called in the tables and on the command line.
+    /// The name in the tables and on the command line.
     pub id: String,
     /// The module's function.
     pub export: &'static str,
-    /// What it does, for the report.
+    /// A description of the workload, for the report.
     pub title: String,
     /// The function's argument.
     pub n: u32,
-    /// What it gives.
+    /// The figure that it gives.
     pub kind: Kind,
 }
 
@@ -247,14 +247,14 @@ impl Workload {
     }
 }
 
-/// A workload's program on an engine.
+/// A workload of a peer on an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// What it does.
+    /// The workload.
     pub workload: Workload,
-    /// With which allocator.
+    /// The peer.
     pub peer: Peer,
-    /// Where.
+    /// The engine.
     pub engine: Engine,
 }
 

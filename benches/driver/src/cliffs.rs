@@ -1,5 +1,5 @@
-//! The cliffs: small workloads at which a collector may become steep. Each is measured beside
-//! its level, the same work without what makes it steep.
+//! The cliffs: small workloads at which a collector may become steep. Each is measured beside its
+//! level, which is that work without the condition that makes it steep.
 //!
 //! `benches/c/cliffs.c` has the functions. A level's id is its cliff's, with `-level`
 //! behind it.
@@ -44,20 +44,20 @@ const fn steep(
 }
 
 impl Pair {
-    /// With a limit for the cliff and its level.
+    /// The pair with a limit of memory for the cliff and its level.
     const fn within(mut self, [full, quick]: [u32; 2]) -> Self {
         self.most_pages = [Some(full), Some(quick)];
         self
     }
 
-    /// With a limit for the cliff alone.
+    /// The pair with a limit of memory for the cliff alone.
     const fn steep_within(self, pages: [u32; 2]) -> Self {
         let mut pair = self.within(pages);
         pair.level_has_limit = false;
         pair
     }
 
-    /// Measured in bytes.
+    /// The pair, measured in bytes.
     const fn in_bytes(mut self) -> Self {
         self.unit = Unit::Bytes;
         self

@@ -1,4 +1,4 @@
-//! What a full run leaves in the repository: `docs/benchmarks/`.
+//! The files that a full run leaves in the repository: `docs/benchmarks/`.
 
 use std::fs;
 use std::thread;
@@ -69,7 +69,7 @@ fn markdown(results: &Results, judged: &[Judged], date: &str, machine: &str) -> 
     )
 }
 
-/// The processor and how many of its threads are here.
+/// The processor, and how many of its threads this machine has.
 fn machine() -> String {
     let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name"))?;

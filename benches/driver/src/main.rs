@@ -40,9 +40,9 @@ process of its own on wasmtime and on Node 24's V8, compares the checksums of al
 peers, and prints tables with medians, ratios and the targets.
 A full run also writes docs/benchmarks/.
 
-The cliffs are small workloads at which a collector may become steep. Each is beside
-the same work without what makes it steep. Tether alone runs them, on wasmtime; a
-run that takes more than a minute is given up, and reported so.
+The cliffs are small workloads at which a collector may become steep. Each stands beside
+its level: that work without the condition that makes it steep. Tether alone runs them,
+on wasmtime. A run that takes more than a minute is given up, and reported as such.
 
 Options:
       --quick            small workloads, one run each: whether all peers work and
@@ -52,7 +52,7 @@ Options:
                          each name the cell's workload, peer or engine; words
                          divided by , are alternatives; w7 is all pauses and
                          w7-list one shape, cliffs are all cliffs and
-                         cliffs-wraps is one, with what it is compared to
+                         cliffs-wraps is one, with its level
       --runs N           timed runs of a cell in a process (5)
       --passes N         how often all processes are run (2; 1 with --quick)
       --no-build         take the collector as the last `cargo xtask build` made it
@@ -112,7 +112,7 @@ fn run(parser: Parser) -> Result<ExitCode> {
     } else if errors.is_empty() {
         files::write(&workspace, &results, &judged)?;
     } else {
-        eprintln!("note: docs/benchmarks/ is not written where something failed");
+        eprintln!("note: docs/benchmarks/ is not written if something failed");
     }
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -126,8 +126,8 @@ fn choose(options: &Options) -> Result<Vec<Cell>> {
     Ok(chosen)
 }
 
-/// Builds what the cells need and runs them. A peer or cell that fails is an
-/// error, and the others go on.
+/// Builds the programs of the cells and runs them. If a peer or cell fails, that is an error, and
+/// the others go on.
 fn run_all(
     workspace: &Workspace,
     options: &Options,
@@ -140,16 +140,16 @@ fn run_all(
     let programs = build_peers(workspace, chosen, errors)?;
     let hosts = Hosts::prepare(workspace, chosen)?;
     let mut results = Results::default();
-    // A workload's passes follow each other, so that what is compared was measured
-    // at about one time.
+    // A workload's passes follow each other, so that cells that are compared were measured at
+    // about one time.
     for same_workload in chosen.chunk_by(|left, right| left.workload == right.workload) {
         for pass in 0..options.passes {
             for cell in same_workload {
                 let Some(program) = programs.get(&program_of(cell)) else { continue };
                 progress(&format!("{cell}, pass {} of {}", pass + 1, options.passes));
-                // A pause is a median already, and says nothing by its instructions.
+                // A pause is a median already, and its instructions are not of interest.
                 let is_pause = matches!(cell.workload.kind, Kind::Pause { .. });
-                // A cliff is far steeper than what warming up gives.
+                // A cliff is far steeper than the effect of warming up.
                 let is_cliff = matches!(cell.workload.kind, Kind::Cliff(_));
                 let times = Repetitions {
                     warm_up: u32::from(!is_cliff),
@@ -198,7 +198,7 @@ fn program_of(cell: &Cell) -> (Peer, Source) {
     (cell.peer, source)
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut options = Options {
         quick: false,

@@ -1,4 +1,4 @@
-//! Runs cells, each in a process of its own, and keeps what they gave.
+//! Runs cells, each in a process of its own, and keeps their figures.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::cells::{Cell, Engine, Kind, Peer};
 
 const NODE_DRIVER: &str = "benches/node/bench.mjs";
 
-/// When a run of a cliff is given up.
+/// The time after which a run of a cliff is given up.
 const TIME_OUT_SECONDS: u32 = 60;
 
 /// The programs that run cells.
@@ -25,7 +25,7 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Builds and fetches them.
+    /// Builds and fetches the programs.
     pub fn prepare(workspace: &Workspace, chosen: &[Cell]) -> Result<Self> {
         if chosen.iter().any(|cell| cell.engine.is_jco()) {
             npm::install_jco(workspace)?;
@@ -87,45 +87,45 @@ impl Hosts {
 pub struct Repetitions {
     /// Runs that are not timed.
     pub warm_up: u32,
-    /// Runs that are.
+    /// Runs that are timed.
     pub runs: u32,
-    /// Whether one more counts instructions, where the engine can.
+    /// Whether one more run counts instructions, if the engine can.
     pub instructions: bool,
 }
 
-/// What a cell gave.
+/// The figures of a cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measurement {
-    /// Of each run.
+    /// The seconds of each run.
     pub seconds: Vec<f64>,
-    /// Of each run, over all threads.
+    /// The CPU seconds of each run, over all threads.
     pub cpu_seconds: Vec<f64>,
-    /// Of each run: a checksum or nanoseconds.
+    /// The result of each run: a checksum or nanoseconds.
     pub results: Vec<i64>,
-    /// Of each run of a cliff: what the program measured, in nanoseconds or bytes.
+    /// The program's own figure of each run of a cliff, in nanoseconds or bytes.
     pub figures: Vec<i64>,
     /// The seconds after which a run was given up; then nothing else was measured.
     pub over_seconds: Option<u64>,
     /// The most that the linear memory had, in Wasm pages.
     pub peak_pages: Option<u64>,
-    /// What the engine's collector took.
+    /// The bytes that the engine's collector took.
     pub gc_heap_bytes: Option<u64>,
     /// Wasm instructions of a run.
     pub instructions: Option<u64>,
-    /// Of one run, as the program counts them.
+    /// Collections of one run, as the program counts them.
     pub collections: Option<u64>,
     /// Handles given out in one run.
     pub acquired: u64,
-    /// Those of them that came back.
+    /// Handles that came back in one run.
     pub released: u64,
-    /// The most that were out at one time.
+    /// The most handles that were out at one time.
     pub unreleased_peak: u64,
     /// Releases of handles that were not out.
     pub wrong_releases: u64,
 }
 
 impl Measurement {
-    /// What the tables show: the median of the runs, in seconds. For a pause, of
+    /// The figure of the tables: the median of the runs, in seconds; for a pause, the median of
     /// the pauses.
     pub fn median_seconds(&self, kind: Kind) -> f64 {
         match kind {
@@ -134,7 +134,7 @@ impl Measurement {
         }
     }
 
-    /// The median of what the program of a cliff measured, if no run was given up.
+    /// The median of a cliff program's own figures, if no run was given up.
     pub fn median_figure(&self) -> Option<f64> {
         match self.over_seconds {
             None => Some(median(self.figures.iter().map(|&figure| figure as f64))),

@@ -1,6 +1,6 @@
-//! Builds what is measured, from sources in the repository and from registry
-//! packages. Every C program has the same compiler, the same flags and the same
-//! pass through wasm-opt, so that no peer is favoured.
+//! Builds the programs that are measured, from sources in the repository and from registry
+//! packages. Every C program has the same compiler, the same flags and the same pass through
+//! wasm-opt, so that no peer is favoured.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::cells::Peer;
 
 const SOURCES: &str = "benches";
 
-/// What every C compilation has. The features are those of rustc's Wasm target.
+/// The flags of every C compilation. The features are those of rustc's Wasm target.
 const C_FLAGS: [&str; 7] = [
     "-O3",
     "-Wall",
@@ -47,8 +47,8 @@ const WASM_GC_FLAGS: [&str; 3] = ["-O3", "--enable-gc", "--enable-reference-type
 /// The crate that ships Boehm's collector, bdwgc 8.3.
 const BOEHM_CRATE: (&str, &str) = ("bdwgc-alloc-sys", "0.6.16");
 
-/// No stack scan, for Wasm has none to see; and without what only debugging and
-/// the environment need. Debian's wasi-libc does not say the size of a page.
+/// No stack scan, because a program cannot see Wasm's stack; and no code for debugging and for
+/// options from the environment. Debian's wasi-libc does not say the size of a page.
 const BOEHM_FLAGS: [&str; 5] = [
     "-DSTACK_NOT_SCANNED",
     "-DNO_GETENV",
@@ -60,11 +60,11 @@ const BOEHM_FLAGS: [&str; 5] = [
 /// Which of a peer's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The one with the workloads of time, and all others that are not named here.
+    /// The program with the workloads of time, and all others that have no program of their own.
     Workloads,
-    /// The one that has handles.
+    /// The program with handles.
     Handles,
-    /// The one with the cliffs.
+    /// The program with the cliffs.
     Cliffs,
 }
 
@@ -82,7 +82,7 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Fetches what all builds need.
+    /// Fetches the tools of all builds.
     pub fn new(workspace: &'a Workspace) -> Result<Self> {
         ensure_wasm_target(workspace)?;
         let folder = workspace.artifacts().join("bench");
@@ -95,7 +95,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Builds one of a peer's programs, unless that is done and nothing has changed. That
+    /// Builds one of a peer's programs, unless it is built and nothing has changed. The program
     /// for handles may be the one for workloads.
     pub fn build(&self, peer: Peer, source: Source) -> Result<PathBuf> {
         let for_handles = source == Source::Handles;
@@ -198,7 +198,7 @@ impl<'a> Builder<'a> {
             .target()
             .join(WASM_TARGET)
             .join("bench-guest/libtether_bench_allocators.a");
-        // Cargo builds the next one to the same file.
+        // Cargo builds the next library to the same file.
         let library = self.folder.join(format!("lib{name}.a"));
         let content = fs::read(&built).with_context(|| format!("cannot read lib{name}.a"))?;
         if !fs::read(&library).is_ok_and(|old| old == content) {
@@ -275,8 +275,8 @@ impl<'a> Builder<'a> {
         let compiler = npm::fetch_assemblyscript(self.workspace)?;
         progress(&format!("compiling {what}.ts for AssemblyScript's {runtime} runtime"));
         let linked = program.with_extension("linked.wasm");
-        // At -O3 the compiler does not come to an end with the minimal runtime. What
-        // it leaves out, wasm-opt does: the instructions executed are the same.
+        // At -O3 the compiler does not come to an end with the minimal runtime. wasm-opt does the
+        // optimisations that -O3s leaves out: the instructions executed are the same.
         let level = if peer == Peer::AsMinimal { "-O3s" } else { "-O3" };
         run(
             Command::new("node")

@@ -1,4 +1,4 @@
-//! What was measured, by cell, and whether peers agree on what they computed.
+//! The measurements, by cell, and whether peers agree on their results.
 
 use crate::cells::{Cell, Engine, Kind, Peer};
 use crate::measure::Measurement;
@@ -10,7 +10,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Adds a process's runs to those of the same cell.
+    /// Adds a process's runs to those of its cell.
     pub fn add(&mut self, cell: Cell, measured: Measurement) {
         match self.entries.iter_mut().find(|(known, _)| *known == cell) {
             Some((_, all)) => all.merge(measured),
@@ -18,7 +18,7 @@ impl Results {
         }
     }
 
-    /// What a cell gave, if it was run.
+    /// The measurement of a cell, if it was run.
     pub fn get(&self, workload: &str, peer: Peer, engine: Engine) -> Option<&Measurement> {
         self.entries
             .iter()
@@ -28,12 +28,12 @@ impl Results {
             .map(|(_, measured)| measured)
     }
 
-    /// All of it.
+    /// All measurements.
     pub fn iter(&self) -> impl Iterator<Item = &(Cell, Measurement)> {
         self.entries.iter()
     }
 
-    /// Where peers, or runs of one peer, differ in what they computed; and handles
+    /// Disagreements, in words: peers, or runs of one peer, whose results differ; and handles
     /// that came back without having been out.
     pub fn disagreements(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -45,11 +45,11 @@ impl Results {
                     measured.wrong_releases
                 ));
             }
-            // What these give depends on the collector.
+            // The results of these workloads depend on the collector.
             if matches!(cell.workload.kind, Kind::Pause { .. } | Kind::Cliff(_)) {
                 continue;
             }
-            // One function, one checksum, whatever the table's size.
+            // A function's checksum does not depend on the size of the wrap table.
             let function = (cell.workload.export.trim_end_matches("_small"), cell.workload.n);
             for &checksum in &measured.results {
                 match agreed.iter().find(|(of, ..)| *of == function) {

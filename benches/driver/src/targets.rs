@@ -1,10 +1,10 @@
-//! What Tether promises against its peers, as a table, and whether it is so.
+//! The targets of Tether against its peers, as a table, and whether they are met.
 
 use crate::cells::{Engine, Kind, Peer};
 use crate::measure::Measurement;
 use crate::results::Results;
 
-/// What is compared.
+/// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Tether's median time over a peer's, of the same run.
@@ -37,13 +37,13 @@ pub enum Measure {
 pub struct Target {
     /// The workload's id, or its beginning for pauses.
     pub workload: &'static str,
-    /// On which engine.
+    /// The engine.
     pub engine: Engine,
-    /// Which door.
+    /// The door.
     pub ours: Peer,
-    /// What is compared.
+    /// The comparison.
     pub measure: Measure,
-    /// The figure that must not be passed; to be reached, for `Released`.
+    /// The figure that must not be exceeded; for `Released`, the one that must be reached.
     pub limit: f64,
 }
 
@@ -52,9 +52,9 @@ pub struct Target {
 pub struct Judged {
     /// The target.
     pub target: Target,
-    /// What was measured.
+    /// The figure.
     pub figure: f64,
-    /// For a ratio of times, the same of CPU times: on a busy machine the truer one.
+    /// For a ratio of times, the ratio of CPU times, which is the truer one on a busy machine.
     pub by_cpu: Option<f64>,
     /// Whether the target is met.
     pub met: bool,
@@ -125,7 +125,7 @@ pub const TARGETS: [Target; 43] = [
     through_component("w8-w6", Peer::TetherBatched, Released, 1.0),
 ];
 
-/// Which of a measurement's clocks counts.
+/// The clock of a measurement that counts.
 type Seconds = fn(&Measurement) -> f64;
 
 fn wall_seconds(measured: &Measurement) -> f64 {
@@ -133,7 +133,7 @@ fn wall_seconds(measured: &Measurement) -> f64 {
 }
 
 impl Target {
-    /// What it says, without the figures.
+    /// The target in words, without the figures.
     pub fn describe(&self) -> String {
         match self.measure {
             TimeOver(peer) => format!("time over {}", peer.name()),

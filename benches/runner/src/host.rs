@@ -1,7 +1,7 @@
-//! What a workload imports: a clock, and a table of host handles that counts.
+//! The imports of a workload: a clock, and a table of host handles that counts.
 //!
-//! The table is what a host would have: a slab with a free list. A handle that is
-//! released twice, or that never was, is counted as wrong and nothing else.
+//! The table is a slab with a free list, as a host would have. The release of a handle that is not
+//! out is counted as wrong, and has no other effect.
 
 use std::time::Instant;
 
@@ -13,27 +13,27 @@ pub struct Host {
     /// Whether each handle is held, by its number.
     held: Vec<bool>,
     free: Vec<u32>,
-    /// What happened to the handles so far.
+    /// Counts of the handles so far.
     pub counts: Counts,
     /// How large the linear memory may become.
     pub limits: StoreLimits,
 }
 
-/// What happened to the handles of one run.
+/// Counts of the handles of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Handles given out.
     pub acquired: u64,
     /// Handles that came back.
     pub released: u64,
-    /// The most that were out at one time.
+    /// The most handles that were out at one time.
     pub unreleased_peak: u64,
     /// Releases of handles that were not out.
     pub wrong_releases: u64,
 }
 
 impl Host {
-    /// No handle is out, memory has no limit, and the clock starts.
+    /// A host with no handle out and no limit of memory, whose clock starts now.
     pub fn new() -> Self {
         Host {
             started: Instant::now(),

@@ -35,11 +35,12 @@ Options:
   --inline           inline calls between a component's modules
   --fuel             count instructions in one more run
   --most-pages N     the most Wasm pages to which a module's memory may grow
-  --time-out SECONDS give up if a run takes longer; not if that for instructions does
+  --time-out SECONDS give up if a run takes longer (but the run that counts
+                     instructions may)
   -h, --help         print this
 
 Prints one JSON object: seconds and CPU seconds of each run, the checksum, the
-memory's pages at the end, what happened to host handles, the module's own
+memory's pages at the end, counts of host handles, the module's own
 statistics and figures, and with --fuel the instructions. If a run takes longer
 than the time-out, the object has nothing but `over_seconds`.
 ";
@@ -57,14 +58,14 @@ struct Options {
     time_out: Option<Duration>,
 }
 
-/// What the file is, and how it is compiled.
+/// The kind of the file, and how it is compiled.
 #[derive(Clone, Copy)]
 enum Kind {
     Module(Collector),
     Component { inlines: bool },
 }
 
-/// It, compiled.
+/// The file, compiled.
 enum Program {
     Module(Module),
     Component(Composition),
@@ -90,15 +91,15 @@ impl Program {
         }
     }
 
-    /// Runs it, and ends this process if that takes too long.
+    /// Runs the program, and ends this process if the run takes too long.
     fn run_in_time(&self, options: &Options) -> Result<Run> {
         let _run_is_over = options.time_out.map(give_up_after);
         self.run(options)
     }
 }
 
-/// Ends this process after some time, unless the sender is dropped before. A thread does so,
-/// not the engine, so that the code that is measured has no checks in it.
+/// Ends this process after some time, unless the sender is dropped before. A thread ends it; if
+/// the engine did, the measured code would have checks in it.
 fn give_up_after(time_out: Duration) -> mpsc::Sender<()> {
     let (run_is_over, waits) = mpsc::channel();
     thread::spawn(move || {

@@ -48,23 +48,23 @@ pub struct Module {
     most_pages: Option<usize>,
 }
 
-/// What one run did.
+/// The figures of one run.
 pub struct Run {
-    /// Of the export, alone.
+    /// The seconds of the export alone.
     pub seconds: f64,
-    /// The same in time on a processor, over all threads.
+    /// The CPU seconds of the export, over all threads.
     pub cpu_seconds: f64,
-    /// What the export gave: a checksum, or nanoseconds.
+    /// The result of the export: a checksum, or nanoseconds.
     pub result: i64,
     /// The linear memory's size at the end; it never shrinks. None without a memory.
     pub memory_pages: Option<u64>,
     /// The size of the engine's own heap for Wasm GC at the end, if it has one.
     pub gc_heap_bytes: Option<u64>,
-    /// What happened to host handles.
+    /// Counts of host handles.
     pub counts: Counts,
-    /// As the module counted them, if it does.
+    /// Collections, if the module counts them.
     pub collections: Option<i64>,
-    /// What the module measured, if it does: nanoseconds or bytes.
+    /// The module's own figure, in nanoseconds or bytes, if it measures one.
     pub figure: Option<i64>,
     /// Wasm instructions, as fuel counts them.
     pub instructions: Option<u64>,
@@ -162,7 +162,8 @@ fn memory_pages(store: &mut Store<Host>, instance: &Instance) -> Option<u64> {
     instance.get_memory(&mut *store, "memory").map(|memory| memory.size(&*store))
 }
 
-/// What a module counted or measured, by its number for `statistic`; none if it did not.
+/// A figure that a module counted or measured, by its number for `statistic`; none if the module
+/// has no such figure.
 fn statistic(store: &mut Store<Host>, instance: &Instance, which: i32) -> Result<Option<i64>> {
     let Ok(statistic) = instance.get_typed_func::<i32, i64>(&mut *store, "statistic") else {
         return Ok(None);

@@ -9,12 +9,12 @@ use super::{output, read_component, write};
 use crate::compose::compose;
 
 const HELP: &str = "\
-Connects two components: what SOCKET imports and PLUG exports.
+Connects two components: the imports of SOCKET to the exports of PLUG.
 
 Usage: tether compose SOCKET PLUG -o OUT.wasm
 
-The result imports what neither supplies. It exports what SOCKET exports, and those
-interfaces of PLUG whose types these exports use.
+The result imports the interfaces that neither supplies. It exports all that SOCKET
+exports, and those interfaces of PLUG whose types these exports use.
 
 Options:
   -o, --output FILE  where the result goes
@@ -40,7 +40,7 @@ pub(super) fn run(parser: Parser) -> Result<()> {
     )
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut out = None;

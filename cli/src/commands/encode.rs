@@ -42,7 +42,7 @@ pub(super) fn run(parser: Parser) -> Result<()> {
     write(&options.output, &component)
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut core = None;
     let mut out = None;

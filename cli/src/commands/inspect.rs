@@ -10,8 +10,8 @@ use super::read;
 use crate::inspect::{Kind, Summary, inspect};
 
 const HELP: &str = "\
-Says of components and core modules how large they are, how much memory a fresh
-instance takes, and what they import and export.
+Prints the size of components and core modules, the memory that a fresh instance takes,
+and the names that they import and export.
 
 Usage: tether inspect FILE.wasm... [options]
 
@@ -105,7 +105,7 @@ fn to_json(summaries: Vec<(String, Summary)>) -> Value {
     Value::Object(files.collect::<Map<_, _>>())
 }
 
-/// The files and the form; none where the command line only asks for help.
+/// The files and the form; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<(Vec<PathBuf>, Form)>> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut form = Form::Text;

@@ -19,14 +19,14 @@ world one component that runs wherever components do.
 Usage: tether link GUEST -o OUT.wasm [options]
 
 GUEST is a core module, binary (.wasm) or text (.wat), that imports from the
-module `tether_gc` its memory and whatever it uses of the collector's functions
-and of the constant `tether_state` (docs/core-abi.md). A memory imported from
-`env`, as linkers write it, is taken for the collector's. Or it is a module that
-wasm-ld has linked with libtether_gc.a; it is then only optimised and encoded.
+module `tether_gc` its memory, the functions of the collector that it calls, and
+the constant `tether_state` if it uses that (docs/core-abi.md). A memory imported from
+`env`, as linkers write it, is taken for the collector's. GUEST may also be a module that
+wasm-ld has linked with libtether_gc.a: such a module is only optimised and encoded.
 
-Whatever else GUEST imports stays as it is, from `env` too, where clang and wasm-ld put
-what is not said to come from elsewhere. Names that begin with `tether_` are the
-collector's.
+All other imports of GUEST stay as they are. This holds for `env` too, in which clang and
+wasm-ld put every import without a module of its own; but names there that begin with
+`tether_` are the collector's.
 
 Addresses below 1048576 (1 MiB) are the guest's, for its data and its own stack.
 
@@ -37,7 +37,7 @@ Options:
   -o, --output FILE     where the result goes
       --wit PATH        the WIT of the guest's world: a file, or a folder with a
                         package. Without it the world is the one that the guest
-                        carries (wit-bindgen puts it there); where it carries none,
+                        carries (wit-bindgen puts it there); if it carries none,
                         the result is a core module
       --world WORLD     which of the worlds in --wit
       --core            leave a core module, whatever the guest carries
@@ -100,7 +100,7 @@ pub(super) fn run(parser: Parser) -> Result<()> {
         print!("{HELP}");
         return Ok(());
     };
-    // Whatever is wrong with the file's name is said first.
+    // A mistake in the file's name is reported first.
     ensure!(options.guest.is_file(), "cannot read {}", options.guest.display());
     let folders = artifacts::folders();
     let collector = match &options.collector {
@@ -166,7 +166,7 @@ fn to_json(options: &Options, linked: &Linked) -> Value {
     })
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut guest = None;
     let mut out = None;

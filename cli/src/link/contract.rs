@@ -1,26 +1,26 @@
-//! The contract with a guest, and the checks that it is kept:
+//! The contract with a guest, and the checks that the guest keeps it:
 //!
-//! 1. It imports its memory, as `tether_gc` `memory` or, as linkers write it, `env`
-//!    `memory`. Addresses below [`LANGUAGE_BOUND_BYTES`] are its own.
-//! 2. From `tether_gc` it imports functions, and the constant global
+//! 1. The guest imports its memory, as `tether_gc` `memory` or, as linkers write it, `env`
+//!    `memory`. Addresses below [`LANGUAGE_BOUND_BYTES`] are the guest's own.
+//! 2. From `tether_gc` the guest imports functions, and the constant global
 //!    `tether_state`; a language without imported globals takes the address from a
 //!    function of that name.
-//! 3. It may export `tether_release`. Otherwise one is supplied that takes
-//!    nothing, and released handles wait to be drained.
+//! 3. The guest may export `tether_release`. If it does not, one is supplied that takes
+//!    no handle, and released handles wait to be drained.
 //! 4. A module that imports nothing from `tether_gc` was linked with the static
-//!    library: it has its collector, and only the default of 3 is supplied.
-//! 5. In `env`, where clang and wasm-ld put what is not said to come from elsewhere,
+//!    library. It contains its collector, and only the `tether_release` of 3 is supplied.
+//! 5. clang and wasm-ld put every import without a module of its own in `env`. There
 //!    the memory and the names that begin with `tether_` are the collector's. All
 //!    other imports are between the guest and its host, and stay as they are.
 //!
-//! Whatever a guest does against it is an error that names what and where.
+//! A guest that breaks the contract is an error, which names the item and its place.
 
 use anyhow::{Result, bail, ensure};
 use wasmparser::FuncType;
 
 use crate::module::{Exported, Imported, Item, Outside};
 
-/// Addresses below are the language's: its data, and the stack that its compiler
+/// Addresses below this one are the language's: its data, and the stack that its compiler
 /// keeps in memory. The collector's own data begins here.
 pub const LANGUAGE_BOUND_BYTES: u64 = 1 << 20;
 /// The collector's name, as guests import it.
@@ -44,8 +44,8 @@ const WRAPPER_SUFFIX: &str = ".command_export";
 const ENTRY: &str = "_start";
 const PAGE_BYTES: u64 = 64 * 1024;
 
-/// Checks that a guest keeps the contract with a collector's core module. Whether a linker
-/// has put a collector into the guest is the result.
+/// Checks that a guest keeps the contract with a collector's core module. Gives whether a linker
+/// has put a collector into the guest.
 pub(super) fn check(outside: &Outside, core: &Outside) -> Result<bool> {
     check_linking(outside)?;
     check_names(outside, core)?;
@@ -60,7 +60,7 @@ pub(super) fn check(outside: &Outside, core: &Outside) -> Result<bool> {
     Ok(false)
 }
 
-/// Whether it is `tether_state` as a function.
+/// Whether an import is `tether_state` as a function.
 pub(super) fn is_state_function(import: &Imported) -> bool {
     import.module == COLLECTOR && import.name == STATE && import.item == state_function()
 }
@@ -75,15 +75,15 @@ fn is_guest_memory(import: &Imported) -> bool {
         && [COLLECTOR, LINKERS].contains(&import.module.as_str())
 }
 
-/// Whether it is `tether_release`: the collector's import, or what wasm-ld makes of
-/// a symbol of the library that nothing defines.
+/// Whether an import is `tether_release`: the collector's, or the one that wasm-ld makes of a
+/// symbol of the library that nothing defines.
 pub(super) fn is_release(import: &Imported) -> bool {
     [HOST, LINKERS].contains(&import.module.as_str())
         && import.name == RELEASE
         && import.item == Item::Function(release_type())
 }
 
-/// Checks what wasm-ld was told to make.
+/// Checks that wasm-ld made a module that can be linked.
 fn check_linking(outside: &Outside) -> Result<()> {
     ensure!(
         outside.imports_from(LINKERS).all(|import| import.name != OBJECT_MEMORY),
@@ -215,7 +215,7 @@ fn signature(ty: &FuncType) -> String {
     format!("{} -> {}", list(ty.params()), list(ty.results()))
 }
 
-/// All that the guest keeps at fixed addresses must end below the bound.
+/// Checks that all that the guest keeps at fixed addresses ends below the bound.
 fn check_addresses(outside: &Outside) -> Result<()> {
     const ADVICE: &str = "addresses from 1048576 (1 MiB) on are the collector's";
     for (index, data) in outside.data.iter().enumerate() {
@@ -229,7 +229,7 @@ fn check_addresses(outside: &Outside) -> Result<()> {
              ({end:#x}); {ADVICE}"
         );
     }
-    // Memory that begins as zeros stands in no segment. Linkers tell where it ends.
+    // Memory that begins as zeros stands in no segment. Linkers export the address of its end.
     if let Some(Exported { constant: Some(end), .. }) = outside.export(HEAP_BASE) {
         ensure!(
             u64::from(*end) <= LANGUAGE_BOUND_BYTES,

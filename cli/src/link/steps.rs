@@ -19,10 +19,10 @@ use crate::world::{WORLD_SECTION, World};
 
 /// The name under which the guest is merged.
 pub const GUEST: &str = "tether:guest";
-/// The name of the module with what [`prepare`] supplies.
+/// The name of the module with the functions that [`prepare`] supplies.
 pub const SUPPLIED: &str = "tether:link";
 
-/// What the supplied functions are called: no guest can have the same names.
+/// The names of the supplied functions, which no guest can have.
 const SUPPLIED_RELEASE: &str = "tether:release";
 const SUPPLIED_STATE: &str = "tether:state";
 
@@ -31,11 +31,11 @@ const SUPPLIED_STATE: &str = "tether:state";
 pub struct Prepared {
     /// The guest.
     pub guest: Vec<u8>,
-    /// The collector; none where the guest has one in itself.
+    /// The collector; none if the guest contains it.
     pub collector: Option<Vec<u8>>,
-    /// What the two import and neither exports; none where that is nothing.
+    /// The functions that one of the two imports and neither exports; none if there are none.
     pub supplied: Option<Vec<u8>>,
-    /// Where released handles go.
+    /// The way of released handles.
     pub release: Release,
     /// The collector's functions that the guest imports.
     pub functions: Vec<String>,
@@ -43,16 +43,16 @@ pub struct Prepared {
     pub has_world: bool,
 }
 
-/// Where released handles go.
+/// The way of released handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// To the guest's `tether_release`.
     Guest,
-    /// Nowhere: they wait for `tether_drain`.
+    /// They wait for `tether_drain`.
     Queue,
 }
 
-/// Looks a guest over, and makes it and the collector fit to be merged.
+/// Checks a guest, and makes it and the collector fit to be merged.
 pub fn prepare(guest: &[u8], collector: &[u8]) -> Result<Prepared> {
     let outside = Outside::read(guest).context("the guest")?;
     let core = Outside::read(collector).context("the collector's core module")?;
@@ -118,7 +118,7 @@ struct ForMerging<'a> {
     memory: Option<MemoryType>,
     release_from: &'a str,
     release_name: &'a str,
-    /// The exports that it shows; all where none.
+    /// The exports that it shows; none for all.
     shown: Option<HashSet<&'a str>>,
 }
 
@@ -146,14 +146,14 @@ impl Change for ForMerging<'_> {
         }
     }
 
-    /// The world is put back at the end, whatever the tools between make of it.
+    /// Drops the world. [`finish`] puts it back, so the tools in between need not keep it.
     fn keeps_custom(&mut self, name: &str) -> bool {
         !name.starts_with(WORLD_SECTION)
     }
 }
 
-/// A module with a `tether_release` that takes nothing and, where wanted, a
-/// function that gives the address of the state.
+/// A module with a `tether_release` that takes no handle and, if `with_state`, a function that
+/// gives the address of the state.
 fn supplied(with_state: bool) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
@@ -183,8 +183,8 @@ fn supplied(with_state: bool) -> Vec<u8> {
 
 /// The merged module with the guest's exports alone, and the memory.
 ///
-/// What nobody outside calls, the optimiser may then inline or leave out. In a
-/// component, functions and the memory are all that can be used.
+/// The optimiser may then inline or leave out every function that nobody outside calls. A
+/// component can use functions and the memory alone.
 pub fn trim(merged: &[u8], guest: &[u8], for_component: bool) -> Result<Vec<u8>> {
     let outside = Outside::read(guest).context("the guest")?;
     let kept = outside
@@ -230,7 +230,7 @@ pub fn finish(
         .with_context(|| misfit(&module))
 }
 
-/// What is wrong with a module that does not fit its world.
+/// The reason for which a module does not fit its world.
 fn misfit(module: &[u8]) -> String {
     let outside = Outside::read(module).unwrap_or_default();
     match outside.imports_from(LINKERS).next() {

@@ -1,8 +1,8 @@
-//! A call of the collector's as words: what every subject can be asked, and answers.
+//! A call to the collector as words: the operations that a subject has, and their answers.
 
 use std::fmt;
 
-/// The operations. Operands and answers are words, as named behind each.
+/// The operations. Behind each stand its operands and its answer, which are words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Name {
@@ -10,18 +10,18 @@ pub enum Name {
     DefineLayout,
     /// `layout, length` → object.
     Allocate,
-    /// `bytes` → object, of any content.
+    /// `bytes` → object, whose content is undefined.
     AllocateLeaf,
     /// `granules, references` → object.
     AllocateSmall,
-    /// As `AllocateSmall`, by loads and stores in the window where that has room, as compiled
-    /// code does it.
+    /// As `AllocateSmall`, but by loads and stores in the window if it has room, as compiled code
+    /// allocates.
     InlineSmall,
-    /// As `AllocateLeaf`, likewise.
+    /// As `AllocateLeaf`, but by loads and stores in the window if it has room.
     InlineLeaf,
-    /// As `Push`, likewise.
+    /// As `Push`, but by loads and stores in the window if it has room.
     InlinePush,
-    /// As `Pop`, likewise.
+    /// As `Pop`, but by loads and stores in the window.
     InlinePop,
     /// `layout, length, alignment` → object.
     AllocateAligned,
@@ -43,7 +43,7 @@ pub enum Name {
     ReadObjects,
     /// `object, index, value` of each store.
     WriteMany,
-    /// Nothing.
+    /// No operands.
     Collect,
     /// `object`.
     Push,
@@ -59,24 +59,24 @@ pub enum Name {
     Root,
     /// `index, object`.
     SetRoot,
-    /// Nothing.
+    /// No operands.
     EnterScope,
     /// `object`.
     LeaveScope,
-    /// `object` → pins. (The core door gives no number.)
+    /// `object` → number of pins. (The core door gives no number.)
     Pin,
-    /// `object` → pins.
+    /// `object` → number of pins. (The core door gives no number.)
     Unpin,
-    /// Registers the subject's root range, of [`RANGE_WORDS`](crate::subject::RANGE_WORDS);
-    /// or `begin, end`, which is refused.
+    /// No operands: registers the subject's root range, of
+    /// [`RANGE_WORDS`](crate::subject::RANGE_WORDS). Or `begin, end`, which is refused.
     AddRoots,
-    /// Takes it back.
+    /// No operands: removes the subject's root range.
     RemoveRoots,
-    /// `index, word`: writes to the root range.
+    /// `index, word`: writes a word of the subject's root range.
     SetRange,
     /// `wrapper, kind, handle, weight`.
     Register,
-    /// The same of each.
+    /// `wrapper, kind, handle, weight` of each.
     RegisterMany,
     /// `kind, handle, weight` → wrapper.
     Wrap,
@@ -90,17 +90,17 @@ pub enum Name {
     Dispose,
     /// `most` → kind and handle of each.
     Drain,
-    /// → number.
+    /// → number of handles that wait.
     Pending,
-    /// → handles that wait.
+    /// → number of handles that wait. (The core door gives no number.)
     Close,
     /// `address` → 1 or 0.
     IsObject,
     /// `object` → bytes.
     SizeOf,
-    /// → see [`Statistic`].
+    /// → the words that [`Statistic`] names.
     Statistics,
-    /// → nothing, or number and place of the violation.
+    /// → no words; or the number of the invariant that is broken, and where.
     Verify,
 }
 
@@ -110,7 +110,7 @@ pub enum Name {
 pub enum Statistic {
     /// Collections.
     Collections,
-    /// Those for handles.
+    /// Collections that handles started.
     CollectionsForHandles,
     /// Bytes in live objects.
     LiveBytes,
@@ -134,7 +134,7 @@ macro_rules! names {
             /// Every operation.
             pub const ALL: &[Name] = &[$(Name::$name),*];
 
-            /// As a trace has it.
+            /// Returns the name as a trace has it.
             pub fn text(self) -> &'static str {
                 match self { $(Name::$name => $text),* }
             }
@@ -157,70 +157,63 @@ names! {
     Statistics "statistics" Verify "verify"
 }
 
-/// What can go wrong, under the core door's numbers. The component's are one less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u32)]
-#[allow(missing_docs, reason = "the collector's own names")]
-pub enum Code {
-    OutOfMemory = 1,
-    WrapTableFull,
-    RootStackFull,
-    NoSuchRoot,
-    NoScope,
-    InvalidRef,
-    InvalidLayout,
-    OutOfBounds,
-    ReferenceSlot,
-    AlreadyRegistered,
-    NotRegistered,
-    NotPinned,
-    InvalidInstruction,
-    InvalidOption,
-    AlreadyStarted,
-    Busy,
-    Closed,
+macro_rules! codes {
+    ($first:ident $($code:ident)*) => {
+        /// What can go wrong, under the core door's numbers. WIT's are one less.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u32)]
+        #[allow(missing_docs, reason = "the names of `tether_gc::Error`")]
+        pub enum Code {
+            $first = 1,
+            $($code),*
+        }
+
+        impl Code {
+            /// Every code, in the order of the numbers.
+            pub const ALL: &[Code] = &[Code::$first, $(Code::$code),*];
+        }
+    };
+}
+
+// `tests/tables.rs` compares the list with `tether_gc::Error`.
+codes! {
+    OutOfMemory WrapTableFull RootStackFull NoSuchRoot NoScope InvalidRef InvalidLayout
+    OutOfBounds ReferenceSlot AlreadyRegistered NotRegistered NotPinned InvalidInstruction
+    InvalidOption AlreadyStarted Busy Closed
 }
 
 impl Code {
-    const ALL: [Code; 17] = [
-        Code::OutOfMemory,
-        Code::WrapTableFull,
-        Code::RootStackFull,
-        Code::NoSuchRoot,
-        Code::NoScope,
-        Code::InvalidRef,
-        Code::InvalidLayout,
-        Code::OutOfBounds,
-        Code::ReferenceSlot,
-        Code::AlreadyRegistered,
-        Code::NotRegistered,
-        Code::NotPinned,
-        Code::InvalidInstruction,
-        Code::InvalidOption,
-        Code::AlreadyStarted,
-        Code::Busy,
-        Code::Closed,
-    ];
-
-    /// The code with a number.
+    /// Returns the code with a number.
     pub fn from_number(number: u32) -> Option<Code> {
-        Code::ALL.into_iter().find(|&code| code as u32 == number)
+        Code::ALL.iter().copied().find(|&code| code as u32 == number)
+    }
+
+    /// The code's name in WIT, which a trace has too.
+    pub fn text(self) -> String {
+        let mut text = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !text.is_empty() {
+                text.push('-');
+            }
+            text.push(letter.to_ascii_lowercase());
+        }
+        text
     }
 }
 
 /// An operation that did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Why.
+    /// What went wrong.
     pub code: Code,
     /// The code's figure.
     pub value: u32,
-    /// For a build program: where it stopped.
+    /// The instruction at which a build program stopped; 0 for any other operation.
     pub at: u32,
 }
 
 impl Failure {
-    /// A failure of anything but a build program.
+    /// Makes a failure of an operation that is not a build program.
     pub fn new(code: Code, value: u32) -> Self {
         Failure { code, value, at: 0 }
     }
@@ -232,5 +225,5 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a call gives.
+/// What a call returns.
 pub type Answer = Result<Vec<u32>, Failure>;

@@ -1,30 +1,30 @@
 //! Where a program's choices come from: a fuzzer's bytes, or a seed.
 //!
-//! The same bytes, or the same seed, make the same program. Every choice takes as few
-//! bytes as it needs, so that a fuzzer that changes one changes one choice.
+//! Equal bytes, or equal seeds, make equal programs. Every choice takes as few bytes as it needs,
+//! so that a fuzzer that changes one byte changes one choice.
 
 /// A source of choices.
 #[derive(Clone, Debug)]
 pub enum Choices<'a> {
-    /// A fuzzer's bytes; 0 for ever behind them.
+    /// A fuzzer's bytes, and zeros behind them.
     Bytes(&'a [u8]),
-    /// xorshift64*, so that a seed tells a run.
+    /// The state of xorshift64*, so that a seed determines a run.
     Random(u64),
 }
 
 impl Choices<'_> {
-    /// Choices without end, told by a seed.
+    /// Makes endless choices that a seed determines.
     pub fn seeded(seed: u64) -> Self {
-        // Neighbouring seeds must not begin alike, and the state must not be 0.
+        // The state must not be 0, and must differ in many bits for neighbouring seeds.
         Choices::Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// Whether the bytes are used up.
+    /// Returns true if the bytes are used up.
     pub fn is_over(&self) -> bool {
         matches!(self, Choices::Bytes([]))
     }
 
-    /// A number below `limit`; 0 where that is 0.
+    /// Returns a number below `limit`; 0 if `limit` is 0.
     pub fn below(&mut self, limit: u32) -> u32 {
         match self {
             _ if limit <= 1 => 0,
@@ -40,7 +40,7 @@ impl Choices<'_> {
         }
     }
 
-    /// Any number.
+    /// Returns any number.
     pub fn word(&mut self) -> u32 {
         match self {
             Choices::Bytes(bytes) => take(bytes, 4),
@@ -48,13 +48,13 @@ impl Choices<'_> {
         }
     }
 
-    /// True once in so many times.
+    /// Returns true once in `times` times.
     pub fn one_in(&mut self, times: u32) -> bool {
-        // Not 0, so that bytes that are used up choose what is usual.
+        // The rare answer is not 0, so that bytes that are used up choose the usual one.
         self.below(times) == times - 1
     }
 
-    /// One of some values.
+    /// Returns one of some values.
     pub fn of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u32) as usize]
     }

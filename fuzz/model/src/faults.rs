@@ -1,5 +1,4 @@
-//! Faults, one at a time: growths of memory that are refused in turn, and references
-//! that are forged.
+//! Faults, one at a time: each growth of memory refused in turn, and forged references.
 
 use std::ops::Range;
 
@@ -21,7 +20,7 @@ pub const GROWING: Options = Options {
     ..Options::DEFAULT
 };
 
-/// Objects in a heap that is busy.
+/// How many objects a busy heap has.
 const BUSY: usize = 200;
 
 /// What the model must know of [`GROWING`].
@@ -31,29 +30,29 @@ pub const GROWING_LIMITS: Limits = Limits {
     may_exhaust: true,
     least_freed_bytes: u64::MAX,
     interior_pointers: GROWING.interior_pointers,
-    dangles: false,
+    may_dangle: false,
     is_high: false,
     is_quarantined: false,
 };
 
-/// What some runs with refusals covered.
+/// What a series of runs with refusals covered.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals {
-    /// How often the program grows memory where nothing is refused.
+    /// How often the program grows memory if nothing is refused.
     pub growths: u64,
-    /// Runs, each with another growth refused.
+    /// Runs with one growth refused each.
     pub runs: u64,
     /// Runs in which the heap could not be made.
     pub not_started: u64,
-    /// All of them.
+    /// What all runs covered.
     pub counts: Counts,
 }
 
-/// Runs a program once for each growth of memory that it asks for, and refuses that
-/// one. `make` gives a collector whose memory refuses the growths of the range, or none
-/// where it cannot start. After each run memory is back, and the program goes on.
+/// Runs a program once for each growth of memory that it asks for, and refuses that growth. `make`
+/// returns a collector whose memory refuses the growths of a range; none if the collector cannot
+/// start. At the end of each run memory is back, and the program goes on.
 ///
-/// `every` leaves indexes out: 1 for none.
+/// `every` is the step from one refused growth to the next: 1 refuses each.
 pub fn refuse_each_growth<S: Subject>(
     seed: u64,
     steps: u32,
@@ -63,7 +62,7 @@ pub fn refuse_each_growth<S: Subject>(
     let mut run = |refused: Range<u64>| {
         let mut model = Model::new(make(refused)?, Choices::seeded(seed), GROWING_LIMITS);
         model.define_layouts();
-        // Its own faults are left out: there is one at a time.
+        // The program itself has nothing refused, so that there is one fault at a time.
         model.is_refusing = false;
         model.is_heavy = true;
         for _ in 0..steps {
@@ -96,7 +95,7 @@ pub fn refuse_each_growth<S: Subject>(
     all
 }
 
-/// A native collector whose memory refuses some growths.
+/// Makes a native collector whose memory refuses some growths. None if the collector cannot start.
 pub fn native(refused: Range<u64>) -> Option<Native> {
     let mut memory = ModelMemory::new();
     memory.refuse_growths(refused);
@@ -109,9 +108,9 @@ pub fn native(refused: Range<u64>) -> Option<Native> {
     }
 }
 
-/// Passes forged references to every operation that takes one, in the busy heap that a
-/// program of at most so many steps makes: nothing
-/// is changed, and only what is an object is taken for one. Gives how many named one.
+/// Passes forged references to every operation that takes one, in the busy heap that a program of
+/// at most `steps` steps makes. Checks that nothing is changed, and that a reference is accepted
+/// only if it is an object's. Returns how many references were.
 pub fn forge(seed: u64, steps: u32, references: u64) -> u64 {
     // Nothing is collected, so that there are many objects.
     let limits = Limits { root_capacity: 5_000, wrap_limit: 4_096, ..GROWING_LIMITS };
@@ -134,7 +133,7 @@ pub fn forge(seed: u64, steps: u32, references: u64) -> u64 {
     let mut named = 0;
     let heap = subject.heap();
     for _ in 0..references {
-        // Anywhere; in memory; and at a granule of it, where objects are.
+        // An address anywhere, one in memory, or a granule in memory.
         let reference = match choices.below(4) {
             0 => choices.word(),
             1 => choices.below(end),
@@ -168,7 +167,7 @@ pub fn forge(seed: u64, steps: u32, references: u64) -> u64 {
     named
 }
 
-/// A number that tells whether memory was written to.
+/// Returns a number that differs if memory was written to.
 fn digest(memory: &ModelMemory) -> u64 {
     const FIRST_PAGE: u64 = 65_536;
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

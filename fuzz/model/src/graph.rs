@@ -1,8 +1,8 @@
-//! What the model knows: objects and what they hold, and what keeps them.
+//! What the model knows: objects with their content, and the roots that keep them.
 //!
-//! The collector is precise where roots are, so the model is too: `objects` has just
-//! what the collector has. A collection takes out of it whatever no root reaches, and
-//! after that an address in it is an object, and any other is none.
+//! The collector's roots are precise, so the model is precise too: `objects` has the objects that
+//! the collector has, and no others. A collection removes every object that no root reaches. After
+//! that, an address in `objects` is an object's, and any other address is not.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,36 +11,37 @@ use crate::subject::RANGE_WORDS;
 
 /// Sizes are multiples of this.
 pub const GRANULE_BYTES: u32 = 8;
-/// What is larger has a range of its own, with what it needs to be aligned.
+/// The largest size of an object in a block, with the bytes that it needs to be aligned. A larger
+/// object has a range of its own.
 pub const LARGEST_IN_BLOCK_BYTES: u32 = 8 * 1024;
 
 /// Which words of an object are references.
 #[derive(Clone, Debug)]
 pub enum Tracing {
-    /// None.
+    /// No word is a reference.
     Leaf,
-    /// Any may be.
+    /// Every word may be a reference.
     Conservative,
-    /// As a layout, or a template, says.
+    /// The references are those of a layout or a template.
     Precise(Rc<Pattern>),
 }
 
 /// The words of a layout, and for each whether it is a reference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pattern {
-    /// The fixed ones.
+    /// The fixed words.
     pub fixed: Vec<bool>,
-    /// Those of an element.
+    /// The words of an element.
     pub element: Vec<bool>,
 }
 
 impl Pattern {
-    /// So many words, with a bit for each that is a reference.
+    /// Returns a flag for each of `count` words, by the bits of `references`.
     pub fn words(count: u32, references: u64) -> Vec<bool> {
         (0..count).map(|word| references >> word & 1 != 0).collect()
     }
 
-    /// Whether a word is a reference slot.
+    /// Returns true if a word is a reference slot.
     pub fn is_reference(&self, index: usize) -> bool {
         match index.checked_sub(self.fixed.len()) {
             None => self.fixed[index],
@@ -49,7 +50,7 @@ impl Pattern {
         }
     }
 
-    /// Bytes of an object with so many elements, before rounding.
+    /// Returns the bytes of an object with `length` elements, before rounding.
     pub fn bytes(&self, length: u32) -> u64 {
         let words = self.fixed.len() as u64 + self.element.len() as u64 * u64::from(length);
         words * 4
@@ -57,7 +58,7 @@ impl Pattern {
 }
 
 impl Tracing {
-    /// Whether a word is known to be a reference slot.
+    /// Returns true if a word is known to be a reference slot.
     pub fn is_reference(&self, index: usize) -> bool {
         matches!(self, Tracing::Precise(pattern) if pattern.is_reference(index))
     }
@@ -66,43 +67,44 @@ impl Tracing {
 /// What a wrapper owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owned {
-    /// As registered.
+    /// The kind, as registered.
     pub kind: u32,
-    /// As registered; no two are the same.
+    /// The handle, as registered. No two handles are equal.
     pub handle: u32,
-    /// As registered, or set since.
+    /// The weight, as registered or set later.
     pub weight: u32,
 }
 
 /// An object.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// In order of allocation, from 0.
+    /// The object's number, counted from 0 in order of allocation.
     pub id: u32,
-    /// Its content.
+    /// The object's content.
     pub words: Vec<u32>,
-    /// How it is traced.
+    /// How the object is traced.
     pub tracing: Tracing,
-    /// What it owns.
+    /// What the object owns, if it is a wrapper.
     pub owned: Option<Owned>,
-    /// The bytes that it counts for, which for a large one include its alignment.
+    /// The bytes that the object counts for: its size, and for a large object also the bytes that
+    /// it needs to be aligned.
     pub counted_bytes: u32,
 }
 
 impl Object {
-    /// Its size.
+    /// Returns the object's size.
     pub fn size_bytes(&self) -> u32 {
         self.words.len() as u32 * 4
     }
 
-    /// Whether it has a range of its own.
+    /// Returns true if the object has a range of its own.
     pub fn is_large(&self) -> bool {
         self.counted_bytes > LARGEST_IN_BLOCK_BYTES
     }
 }
 
-/// The address of what a word in a reference slot or on the shadow stack names: its lowest
-/// bits may be a tag.
+/// Returns the address in a word of a reference slot or of the shadow stack, whose lowest bits may
+/// be a tag.
 pub fn untagged(word: u32) -> u32 {
     word & !(GRANULE_BYTES - 1)
 }
@@ -114,36 +116,38 @@ pub struct Graph {
     pub objects: BTreeMap<u32, Object>,
     /// The words of the shadow stack, which compiled code may have tagged.
     pub roots: Vec<u32>,
-    /// What each open scope roots.
+    /// The objects that each open scope roots.
     pub scopes: Vec<Vec<u32>>,
     /// Pinned objects, in the order of their first pin, and how often each is pinned.
     pub pins: Vec<(u32, u32)>,
     /// The words of the root range, while it is registered.
     pub range: Option<[u32; RANGE_WORDS as usize]>,
-    /// Whether a word inside an object keeps it, in conservative objects too.
+    /// Whether a word that points into an object keeps the object also if the word is in a
+    /// conservative object.
     pub interior_pointers: bool,
 }
 
 impl Graph {
-    /// The object that an address lies in, and its own address.
+    /// Returns the object that an address lies in, and the object's own address.
     pub fn containing(&self, address: u32) -> Option<(u32, &Object)> {
         let (&start, object) = self.objects.range(..=address).next_back()?;
         (address - start < object.size_bytes()).then_some((start, object))
     }
 
-    /// The object that a word in a conservative object keeps.
+    /// Returns the object that a word in a conservative object keeps.
     fn kept_by_word(&self, word: u32) -> Option<u32> {
         let (start, _) = self.containing(word)?;
         let offset = word - start;
         (offset < GRANULE_BYTES || self.interior_pointers).then_some(start)
     }
 
-    /// Slots of the shadow stack that scopes take.
+    /// Returns the number of slots of the shadow stack that scopes take.
     pub fn scope_slots(&self) -> u32 {
         self.scopes.iter().map(|scope| 1 + scope.len() as u32).sum()
     }
 
-    /// What a collection keeps, with some words that an operation has in flight.
+    /// Returns the objects that a collection keeps. `in_flight` has the words that an operation
+    /// holds.
     pub fn reachable(&self, in_flight: &[u32]) -> BTreeMap<u32, ()> {
         let mut work: Vec<u32> = self.roots.clone();
         work.extend(self.scopes.iter().flatten());

@@ -1,11 +1,15 @@
-//! A model of Tether's contract, and a generator of programs: what the property test,
-//! the fuzz target, the soak and the differential test have in common.
+//! A model of Tether's contract, and a generator of programs. The crate's model tests, the fuzz
+//! target, the soak and the differential test all use them.
 //!
-//! [`graph`] is the model's heap, a plain graph in maps. [`operations`] makes operations
-//! of [`choices`], a fuzzer's bytes or a seed; [`model`] performs each on a [`subject`],
-//! a collector, and knows what must come of it. [`trace`] records a run so that another
-//! collector can be asked to do the same. [`run`] has whole runs on the native
-//! collector, [`faults`] those in which memory refuses, [`limits`] each limit at ±1.
+//! - [`choices`]: a source of choices, a fuzzer's bytes or a seed.
+//! - [`operations`]: makes operations of choices.
+//! - [`subject`]: a collector that performs operations. [`call`] has the operations as words, and
+//!   [`window`] what compiled code does by itself.
+//! - [`graph`]: the model's heap, a plain graph in maps.
+//! - [`model`]: performs each operation on a subject, and compares the outcome with the graph.
+//! - [`trace`]: records a run, so that another collector can be asked to do the same.
+//! - [`run`], [`faults`] and [`limits`]: whole runs on the native collector, runs in which memory
+//!   refuses, and each limit at ±1.
 //!
 //! A run that finds a fault panics, so that a fuzzer and a test see it.
 

@@ -1,9 +1,9 @@
-//! Every limit of the collector at one below, exactly, and one above, on any subject:
-//! up to the limit all succeeds, one more is refused with the limit's own error and figure,
-//! nothing is lost, and after one is given back the next works.
+//! Every limit of the collector at one below, exactly, and one above, on any subject. Up to the
+//! limit every operation succeeds. One more is refused with the limit's own error and figure, and
+//! nothing is lost. After one is given back, the next one works.
 //!
-//! Pins and layouts have no limit of their own that a test could reach: memory limits
-//! them, so the heap is filled up first.
+//! Pins and layouts have no limit of their own that a test could reach. Memory limits them, so the
+//! heap is filled first.
 
 use tether_gc::Options;
 
@@ -11,7 +11,7 @@ use crate::call::{Answer, Code, Failure, Name};
 use crate::model::KIND;
 use crate::subject::Subject;
 
-/// What the subject is to be made with.
+/// The options that the subject is to be made with.
 pub const OPTIONS: Options = Options {
     heap_limit_bytes: 1 << 20,
     root_capacity: 8_000,
@@ -20,7 +20,7 @@ pub const OPTIONS: Options = Options {
     ..Options::DEFAULT
 };
 
-/// The same without a limit, for memory that ends.
+/// [`OPTIONS`] without the heap's limit, for memory that ends.
 pub const UNLIMITED: Options = Options { heap_limit_bytes: u64::MAX, ..OPTIONS };
 
 const LEAF: u32 = 0;
@@ -28,7 +28,7 @@ const LEAF: u32 = 0;
 const PIN_BYTES: u32 = 16;
 const LAYOUT_BYTES: u32 = 32;
 
-/// A subject that is asked for what must work.
+/// A subject, with calls that must succeed or must be refused.
 struct Asked<'a>(&'a mut dyn Subject);
 
 impl Asked<'_> {
@@ -58,7 +58,8 @@ impl Asked<'_> {
         self.get(Name::Allocate, &[LEAF, bytes])[0]
     }
 
-    /// An object's bytes; none where it is no object. Every door can be asked that way.
+    /// Returns an object's size in bytes; none if the reference is not an object's. Every door has
+    /// the call that this makes.
     fn size_of(&mut self, object: u32) -> Option<u32> {
         match self.call(Name::ReadObjects, &[u32::MAX, object]) {
             Ok(words) => Some(words[0]),
@@ -69,9 +70,9 @@ impl Asked<'_> {
         }
     }
 
-    /// Allocates and roots until no byte is left to be had. Gives the objects.
+    /// Allocates and roots objects until no byte is left. Returns the objects.
     fn fill(&mut self) -> Vec<u32> {
-        // More than there is memory to pin, once it is full.
+        // More objects than a full memory has room to pin.
         let mut objects: Vec<u32> = (0..1_000).map(|_| self.allocate(8)).collect();
         self.root(&objects);
         for bytes in [8_000, 512, 64, 8, 30_000, 8_200] {
@@ -90,7 +91,7 @@ impl Asked<'_> {
     }
 }
 
-/// Each limit one below, exactly and one above, on a fresh heap each.
+/// Checks each limit on a fresh heap.
 pub fn each<S: Subject>(fresh: impl Fn() -> S) {
     root_slots(&mut fresh());
     scopes(&mut fresh());
@@ -99,7 +100,7 @@ pub fn each<S: Subject>(fresh: impl Fn() -> S) {
     assert!(layouts(&mut fresh()) > 5);
 }
 
-/// Slots of the shadow stack, by roots, by scopes, and by both.
+/// Checks the slots of the shadow stack: filled by roots, by scopes, and by both.
 pub fn root_slots(subject: &mut dyn Subject) {
     let capacity = OPTIONS.root_capacity;
     let mut asked = Asked(subject);
@@ -122,7 +123,7 @@ pub fn root_slots(subject: &mut dyn Subject) {
     assert_eq!(asked.size_of(object), Some(8));
 }
 
-/// Open scopes.
+/// Checks the number of open scopes.
 pub fn scopes(subject: &mut dyn Subject) {
     let capacity = OPTIONS.root_capacity;
     let mut asked = Asked(subject);
@@ -134,7 +135,8 @@ pub fn scopes(subject: &mut dyn Subject) {
     asked.get(Name::LeaveScope, &[0]);
     let object = asked.allocate(8);
     asked.refused(Name::EnterScope, &[], Code::RootStackFull, capacity);
-    // The scope that is left gives its slot and the object's; the one around keeps it.
+    // Leaving a scope frees two slots, its own and the object's. The scope around it then roots the
+    // object, which takes one.
     asked.get(Name::LeaveScope, &[object]);
     asked.get(Name::EnterScope, &[]);
     asked.refused(Name::EnterScope, &[], Code::RootStackFull, capacity);
@@ -146,7 +148,7 @@ pub fn scopes(subject: &mut dyn Subject) {
     assert_eq!(asked.get(Name::Verify, &[]), [0; 0]);
 }
 
-/// Entries of the wrap table.
+/// Checks the number of entries of the wrap table.
 pub fn wrappers(subject: &mut dyn Subject) {
     let limit = OPTIONS.wrap_limit;
     let mut asked = Asked(subject);
@@ -179,8 +181,8 @@ pub fn wrappers(subject: &mut dyn Subject) {
     assert_eq!(released, (0..=limit).collect::<Vec<u32>>());
 }
 
-/// Memory up to the last page of the address space, which a collector never uses: it is
-/// given out to its end, and no address wraps around.
+/// Checks memory that reaches up to the last page of the address space, which a collector never
+/// uses: the rest is given out to its end, and no address wraps around.
 pub fn address_space(subject: &mut dyn Subject) {
     const LAST_PAGE: u64 = 0xffff_0000;
     const LARGEST_OBJECT_BYTES: u32 = 0x7fff_0000;
@@ -211,7 +213,8 @@ pub fn address_space(subject: &mut dyn Subject) {
     }
 }
 
-/// Pinned objects, in a heap that has not a byte more. Gives how many there could be.
+/// Checks the number of pinned objects in a heap that has not a byte more. Returns how many there
+/// could be.
 pub fn pins(subject: &mut dyn Subject) -> u32 {
     let mut asked = Asked(subject);
     let objects = asked.fill();
@@ -225,7 +228,7 @@ pub fn pins(subject: &mut dyn Subject) -> u32 {
     let needed_bytes = (pinned as u32 + 1) * PIN_BYTES;
     assert_eq!(failure, Failure::new(Code::OutOfMemory, needed_bytes));
     asked.refused(Name::Pin, &[objects[pinned]], Code::OutOfMemory, needed_bytes);
-    // What is pinned can be pinned again, as that needs no memory.
+    // An object that is pinned can be pinned again, because that needs no memory.
     asked.get(Name::Pin, &[objects[0]]);
     asked.get(Name::Unpin, &[objects[0]]);
     asked.get(Name::Unpin, &[objects[0]]);
@@ -248,7 +251,8 @@ pub fn pins(subject: &mut dyn Subject) -> u32 {
     pinned as u32
 }
 
-/// Layouts, in a heap that has not a byte more. Gives how many there could be.
+/// Checks the number of layouts in a heap that has not a byte more. Returns how many there could
+/// be.
 pub fn layouts(subject: &mut dyn Subject) -> u32 {
     let mut asked = Asked(subject);
     asked.fill();
@@ -266,7 +270,7 @@ pub fn layouts(subject: &mut dyn Subject) -> u32 {
     assert_eq!(failure, Failure::new(Code::OutOfMemory, needed_bytes));
     asked.refused(Name::DefineLayout, &describe(count), Code::OutOfMemory, needed_bytes);
     assert_eq!(defined, (2..count + 2).collect::<Vec<u32>>());
-    // Those that are known need no memory, and all are as they were.
+    // A layout that is known needs no memory, and keeps its number.
     for number in 0..count {
         assert_eq!(asked.get(Name::DefineLayout, &describe(number)), [number + 2]);
     }

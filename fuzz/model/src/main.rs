@@ -1,6 +1,6 @@
-//! The soak's native part: programs of new seeds until the time is over, then each growth
-//! of a program refused in turn, then forged references. Prints one JSON object;
-//! `cargo xtask soak` calls it.
+//! The soak's native part. It runs programs of new seeds until the time is over, then refuses each
+//! growth of one program in turn, then forges references. Prints one JSON object; `cargo xtask
+//! soak` calls it.
 
 use std::collections::BTreeMap;
 use std::panic;
@@ -29,7 +29,7 @@ Options:
       --forged N      forged references (10000000)
   -h, --help          print this
 
-Prints one JSON object. Where a program fails, its seed stands in the error.
+Prints one JSON object. If a program fails, its seed stands in the error.
 ";
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Runs seeds until it is time to stop. Gives how many.
+/// Runs seeds until it is time to stop. Returns how many it ran.
 fn soak(options: &Options) -> Result<(u64, Counts)> {
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let mut told = Instant::now();
@@ -126,7 +126,7 @@ fn refusals(refused: &Refusals) -> Value {
     })
 }
 
-/// The command line's options; none where it only asks for help.
+/// Returns the command line's options; none if it only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut options = Options {
         seconds: 10,

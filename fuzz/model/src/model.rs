@@ -1,13 +1,13 @@
-//! The model: it performs operations on a subject, and knows what must come of each.
+//! The model: it performs operations on a subject, and knows what each must bring.
 //!
-//! What it does not foresee is when a collection comes and where memory ends. It sees
-//! the first from the subject's count, and takes the dead out of the graph; it asks of
-//! the second that it was allowed to happen, and that a collection came before, or that
-//! collections have freed too little.
+//! Two things the model does not foresee: when a collection comes, and where memory ends. It sees
+//! from the subject's count that there was a collection, and then removes the dead from the graph.
+//! If memory is refused, it checks that this was allowed to happen, and that a collection came
+//! before or that collections have freed too little.
 //!
-//! After each operation the cheap facts agree. After each collection everything is
-//! compared: every object byte for byte, the bytes that are live, the handles released,
-//! and the verifier finds nothing.
+//! After each operation the facts are compared that are cheap to look up. After each collection
+//! everything is compared: every object byte for byte, the bytes that are live, and the handles
+//! that were released; and the verifier must find nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -25,13 +25,13 @@ use crate::trace::Trace;
 pub struct Counts {
     /// Operations of each name, and how many of them failed.
     pub operations: BTreeMap<Name, (u64, u64)>,
-    /// Failures of each kind.
+    /// Failures by their code.
     pub failures: BTreeMap<Code, u64>,
     /// Collections.
     pub collections: u64,
     /// Handles registered.
     pub registered: u64,
-    /// Handles released, each once.
+    /// Handles released. Each was released once.
     pub released: u64,
     /// Growths of memory that were refused.
     pub refusals: u64,
@@ -42,12 +42,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// All operations.
+    /// Returns the number of operations.
     pub fn total(&self) -> u64 {
         self.operations.values().map(|(calls, _)| calls).sum()
     }
 
-    /// Adds those of another run.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Counts) {
         for (&name, &(calls, failed)) in &other.operations {
             let entry = self.operations.entry(name).or_default();
@@ -71,31 +71,31 @@ impl Counts {
 pub struct Limits {
     /// Slots of the shadow stack.
     pub root_capacity: u32,
-    /// Entries of the wrap table, at the most.
+    /// The most entries of the wrap table.
     pub wrap_limit: u32,
     /// Whether memory may end.
     pub may_exhaust: bool,
-    /// Memory may be refused without a collection only if less than this was allocated since
-    /// the last: an upper bound of `least_freed_percent` of the heap. 0: never.
+    /// Memory may be refused without a collection only if less than this was allocated since the
+    /// last one: an upper bound of `least_freed_percent` of the heap. 0: never.
     pub least_freed_bytes: u64,
-    /// The option of that name.
+    /// The option `interior_pointers`.
     pub interior_pointers: bool,
-    /// Whether conservative objects may hold words that keep nothing. Such a word can outlive
-    /// what it points into, and keep what is there later: so there is then no operation that
-    /// may leave objects behind that the model does not know.
-    pub dangles: bool,
+    /// Whether a conservative object may hold a word that keeps nothing. Such a word can outlive
+    /// the object that it points into, and then keep another one at the same place. So the program
+    /// then has no operation that may leave objects behind that the model does not know.
+    pub may_dangle: bool,
     /// Whether memory lies in the upper half of the address space.
     pub is_high: bool,
-    /// Whether no object may have the place of one that the last collection freed.
+    /// Whether no object may have the place of an object that the last collection freed.
     pub is_quarantined: bool,
 }
 
 /// A layout that was defined.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// Its number.
+    /// The layout's number.
     pub number: u32,
-    /// Its words.
+    /// The layout's words.
     pub pattern: Rc<Pattern>,
 }
 
@@ -105,25 +105,25 @@ pub struct Model<'a, S> {
     pub subject: S,
     /// Where the program's choices come from.
     pub choices: Choices<'a>,
-    /// What of the options matters here.
+    /// The options that matter to the model.
     pub limits: Limits,
-    /// What the collector must have.
+    /// The objects and roots that the collector must have.
     pub graph: Graph,
-    /// Layouts.
+    /// The layouts that were defined.
     pub layouts: Vec<Layout>,
     /// Handles that were released and not drained.
     pub pending: BTreeSet<u32>,
-    /// The next handle, and how many were made.
+    /// The next handle, which is also the number of handles that were made.
     pub next_handle: u32,
-    /// What was covered.
+    /// What the run covered.
     pub counts: Counts,
-    /// The calls, where they are recorded.
+    /// The calls, if they are recorded.
     pub trace: Option<Trace>,
-    /// Whether calls must mean the same at other addresses.
+    /// Whether the program must mean the same if objects have other addresses.
     pub is_portable: bool,
     /// Whether the program itself has memory refuse.
     pub is_refusing: bool,
-    /// Whether what is read and written is checked, so that wrong places may be tried.
+    /// Whether the collector checks reads and writes, so that wrong places may be tried.
     pub checks_access: bool,
     /// Whether objects are large, so that memory grows often.
     pub is_heavy: bool,
@@ -133,24 +133,25 @@ pub struct Model<'a, S> {
     pub stale: Vec<u32>,
     /// Addresses of the objects that were made last.
     pub recent: [u32; RECENT],
-    /// What the last collection freed: addresses and ends.
+    /// The objects that the last collection freed: addresses and ends.
     freed: BTreeMap<u32, u32>,
     collections: u32,
-    /// Since the last collection: bytes allocated, and requests that were refused without one.
+    /// Bytes allocated since the last collection.
     allocated_bytes: u64,
+    /// Requests that were refused since the last collection, without another.
     refusals: u32,
     next_id: u32,
 }
 
 /// The kind of all handles.
 pub const KIND: u32 = 7;
-/// New addresses that are remembered.
+/// How many new addresses are remembered.
 pub const RECENT: usize = 8;
-/// Dead addresses that are remembered.
+/// How many dead addresses are remembered.
 const MOST_STALE: usize = 64;
 
 impl<'a, S: Subject> Model<'a, S> {
-    /// A model of a fresh collector.
+    /// Makes a model of a fresh collector.
     pub fn new(mut subject: S, choices: Choices<'a>, limits: Limits) -> Self {
         let collections = subject.collections();
         let checks_access = subject.checks_access();
@@ -180,8 +181,8 @@ impl<'a, S: Subject> Model<'a, S> {
         }
     }
 
-    /// Performs an operation, and notes what a collection in it did. `in_flight` are
-    /// the words that it must keep besides roots.
+    /// Performs an operation, and notes what a collection in it did. `in_flight` has the words that
+    /// the operation must keep besides roots.
     pub fn call(&mut self, name: Name, words: &[u32], in_flight: &[u32]) -> Answer {
         let answer = self.subject.call(name, words);
         if let Some(trace) = &mut self.trace {
@@ -200,15 +201,15 @@ impl<'a, S: Subject> Model<'a, S> {
         answer
     }
 
-    /// Performs an operation that must fail as said, and change nothing.
-    pub fn call_in_vain(&mut self, name: Name, words: &[u32], code: Code, value: u32) {
+    /// Performs an operation that must fail with this code and figure, and must not collect.
+    pub fn call_refused(&mut self, name: Name, words: &[u32], code: Code, value: u32) {
         let before = self.collections;
         let answer = self.call(name, words, &[]);
         assert_eq!(answer, Err(Failure::new(code, value)), "{name:?}({words:x?})");
         assert_eq!(self.collections, before, "{name:?}({words:x?}) collected in vain");
     }
 
-    /// Takes the dead out of the graph, if there was a collection.
+    /// Removes the dead from the graph if there was a collection. Returns true if there was one.
     fn note_collections(&mut self, in_flight: &[u32]) -> bool {
         let now = self.subject.collections();
         let count = now - self.collections;
@@ -235,12 +236,13 @@ impl<'a, S: Subject> Model<'a, S> {
             lives
         });
         if count > 1 {
-            // Which of them freed it is not known, and those before the last do not count.
+            // It is not known which collection freed an object, and only the last one counts.
             self.freed.clear();
         }
         true
     }
 
+    /// Checks that a refusal of memory, or a full wrap table, was allowed to happen.
     fn check_exhaustion(&mut self, name: Name, words: &[u32], failure: &Failure, collected: bool) {
         const LARGEST_OBJECT_BYTES: u32 = 0x7fff_0000;
         if failure.code == Code::WrapTableFull {
@@ -263,7 +265,7 @@ impl<'a, S: Subject> Model<'a, S> {
         }
         assert!(self.limits.may_exhaust, "{name:?}({words:x?}): {failure}");
         if !collected {
-            // The collector gave up: there were futile collections, and there will be others.
+            // The request failed without a collection, as after futile collections.
             self.refusals += 1;
             let is_futile = self.allocated_bytes < self.limits.least_freed_bytes
                 && self.counts.collections >= u64::from(Options::MOST_FUTILE)
@@ -277,24 +279,25 @@ impl<'a, S: Subject> Model<'a, S> {
         }
     }
 
-    /// Live wrappers.
+    /// Returns the number of live wrappers.
     pub fn wrappers(&self) -> usize {
         self.graph.objects.values().filter(|object| object.owned.is_some()).count()
     }
 
-    /// Free slots of the shadow stack.
+    /// Returns the number of free slots of the shadow stack.
     pub fn free_slots(&self) -> u32 {
         let used = self.graph.roots.len() as u32 + self.graph.scope_slots();
         self.limits.root_capacity - used
     }
 
-    /// The failure where so many slots are not free.
+    /// Returns the failure of an operation that needs `count` slots, if they are not free.
     pub fn stack_full(&self, count: u32) -> Option<Failure> {
         let capacity = self.limits.root_capacity;
         (count > self.free_slots()).then(|| Failure::new(Code::RootStackFull, capacity))
     }
 
-    /// Adds an object that was made: no other is where it is, and a scope roots it.
+    /// Adds an object that was made. Checks that no other object is at its place. If a scope is
+    /// open, the scope roots the object.
     pub fn insert(&mut self, address: u32, mut object: Object) {
         assert_ne!(address, 0, "null was given for an object");
         assert!(address.is_multiple_of(GRANULE_BYTES), "{address:#x} is between granules");
@@ -316,7 +319,7 @@ impl<'a, S: Subject> Model<'a, S> {
         }
     }
 
-    /// What an object of so many bytes is, zeroed.
+    /// Returns a zeroed object of `bytes` bytes.
     pub fn object(bytes: u64, alignment: u32, tracing: Tracing) -> Object {
         let size_bytes = (bytes.max(1) as u32).next_multiple_of(GRANULE_BYTES);
         let slack = alignment.max(GRANULE_BYTES) - GRANULE_BYTES;
@@ -346,7 +349,7 @@ impl<'a, S: Subject> Model<'a, S> {
         }
     }
 
-    /// Closes all scopes, for when the model does not know what they hold.
+    /// Leaves all scopes, for a moment at which the model does not know what they hold.
     pub fn leave_scopes(&mut self) {
         while !self.graph.scopes.is_empty() {
             assert_eq!(self.call(Name::LeaveScope, &[0], &[]), Ok(vec![]));
@@ -354,7 +357,7 @@ impl<'a, S: Subject> Model<'a, S> {
         }
     }
 
-    /// A look that the program does not see: nothing of it is recorded.
+    /// Performs an operation that is not part of the program, and is not recorded.
     fn look(&mut self, name: Name, words: &[u32]) -> Vec<u32> {
         let answer = self.subject.call(name, words);
         answer.unwrap_or_else(|failure| panic!("{name:?}({words:x?}): {failure}"))
@@ -392,7 +395,7 @@ impl<'a, S: Subject> Model<'a, S> {
         assert_eq!(at(Statistic::Roots), u64::from(used));
     }
 
-    /// Collects, twice, and compares; then closes, and every handle comes out.
+    /// Collects twice and compares. Then closes the heap, and checks that every handle comes out.
     pub fn end(mut self) -> (S, Counts, Option<Trace>) {
         for _ in 0..2 {
             assert_eq!(self.call(Name::Collect, &[], &[]), Ok(vec![]));
@@ -414,7 +417,7 @@ impl<'a, S: Subject> Model<'a, S> {
         // The core door gives no number.
         assert!(closed == Ok(vec![waiting]) || closed == Ok(vec![]), "{closed:?}, not {waiting}");
         self.graph = Graph::default();
-        self.call_in_vain(Name::Allocate, &[0, 8], Code::Closed, 0);
+        self.call_refused(Name::Allocate, &[0, 8], Code::Closed, 0);
         loop {
             let drained = self.call(Name::Drain, &[100], &[]).unwrap();
             if drained.is_empty() {

@@ -1,4 +1,4 @@
-//! Whole runs on the native collector: of a fuzzer's bytes, of a seed, with faults.
+//! Whole runs on the native collector: of a fuzzer's bytes, or of a seed.
 
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{Error, Options, Sizing, StressModes};
@@ -12,27 +12,29 @@ use crate::trace::Trace;
 /// A heap's options and the memory around it.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// The heap's.
+    /// The heap's options.
     pub options: Options,
-    /// Pages of memory, at the most.
+    /// What collections do besides.
+    pub modes: StressModes,
+    /// The most pages of memory.
     pub most_pages: u32,
-    /// Pages that another takes before each growth.
+    /// Pages that somebody else takes before each growth.
     pub gap_pages: u32,
-    /// Whether memory may refuse to grow meanwhile.
+    /// Whether memory may refuse to grow during the run.
     pub refuses: bool,
     /// Whether objects are large, so that memory grows often.
     pub is_heavy: bool,
-    /// Whether conservative objects may hold words that keep nothing.
-    pub dangles: bool,
-    /// Whether memory ends where the address space does.
+    /// Whether a conservative object may hold a word that keeps nothing.
+    pub may_dangle: bool,
+    /// Whether memory ends at the end of the address space.
     pub is_high: bool,
 }
 
-/// Memory that programs do not come to the end of.
+/// More pages of memory than any program needs.
 const ENOUGH_PAGES: u32 = 4_000;
 
 impl Setup {
-    /// What the model must know.
+    /// Returns what the model must know.
     pub fn limits(&self) -> Limits {
         Limits {
             root_capacity: self.options.root_capacity,
@@ -42,9 +44,9 @@ impl Setup {
                 || self.most_pages < ENOUGH_PAGES,
             least_freed_bytes: self.least_freed_bytes(),
             interior_pointers: self.options.interior_pointers,
-            dangles: self.dangles,
+            may_dangle: self.may_dangle,
             is_high: self.is_high,
-            is_quarantined: self.options.stress_modes.quarantine,
+            is_quarantined: self.modes.quarantine,
         }
     }
 
@@ -56,10 +58,10 @@ impl Setup {
         }
     }
 
-    /// Options as choices say, among those that bring the rare states.
+    /// Chooses options among those that bring the rare states.
     pub fn choose(choices: &mut Choices<'_>) -> Self {
-        // What brings a collection at nearly every operation is here, but seldom: a run
-        // of that kind looks at little else.
+        // Options that bring a collection at nearly every operation are chosen seldom, because
+        // such a run covers little else.
         let wrap_capacity = choices.of(&[64, 16, 64, 200, 4_096, 4_096, 4, 1]);
         let sizing = choices.of(&[
             Sizing::Balanced,
@@ -86,40 +88,41 @@ impl Setup {
             least_freed_percent: choices.of(&[2, 0, 2, 20]),
             interior_pointers: choices.one_in(2),
             stress: choices.of(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 17]),
-            stress_modes: if choices.one_in(4) {
-                StressModes {
-                    poison: choices.one_in(2),
-                    quarantine: choices.one_in(2),
-                    verify: choices.one_in(2),
-                }
-            } else {
-                StressModes::NONE
-            },
+        };
+        let modes = if choices.one_in(4) {
+            StressModes {
+                poison: choices.one_in(2),
+                quarantine: choices.one_in(2),
+                verify: choices.one_in(2),
+            }
+        } else {
+            StressModes::NONE
         };
         Setup {
             options,
+            modes,
             most_pages: if choices.one_in(4) { 40 } else { ENOUGH_PAGES },
             gap_pages: choices.below(3),
             refuses: choices.one_in(3),
             is_heavy: choices.one_in(8),
-            dangles: choices.one_in(2),
-            // There the map of pages is long, and reading all of it too much for Miri.
+            may_dangle: choices.one_in(2),
+            // High in memory the page map is long, and reading all of it takes Miri too long.
             is_high: choices.one_in(4) && !cfg!(miri),
         }
     }
 
-    /// Options for a trace: the same on every host, so memory does not end but by the
+    /// Chooses options for a trace, which mean the same on every host: memory ends only at the
     /// heap's own limit.
     pub fn choose_portable(choices: &mut Choices<'_>) -> Self {
         let mut setup = Self::choose(choices);
         setup.options.interior_pointers = false;
-        setup.options.stress_modes = StressModes::NONE;
+        setup.modes = StressModes::NONE;
+        // A door's options do not have the percentage, so it starts with the default.
         setup.options.least_freed_percent = Options::DEFAULT.least_freed_percent;
-        // The doors take 0 for the default, and no more than a number.
         setup.most_pages = ENOUGH_PAGES;
         setup.gap_pages = 0;
         setup.refuses = false;
-        setup.dangles = false;
+        setup.may_dangle = false;
         setup.is_high = false;
         setup
     }
@@ -130,11 +133,14 @@ fn model<'a>(setup: &Setup, choices: Choices<'a>) -> Result<Model<'a, Native>, E
         true => ModelMemory::at_the_end(setup.most_pages),
         false => ModelMemory::with_limit(setup.most_pages),
     };
-    let native = Native::with_gaps(memory, setup.options, setup.gap_pages)?;
+    let mut native = Native::with_gaps(memory, setup.options, setup.gap_pages)?;
+    if setup.modes != StressModes::NONE {
+        native.heap().set_stress(setup.options.stress, setup.modes);
+    }
     Ok(Model::new(native, choices, setup.limits()))
 }
 
-/// Runs the program that bytes make.
+/// Runs the program that a fuzzer's bytes make.
 pub fn run_bytes(bytes: &[u8]) -> Counts {
     let mut choices = Choices::Bytes(bytes);
     let setup = Setup::choose(&mut choices);
@@ -147,14 +153,14 @@ pub fn run_bytes(bytes: &[u8]) -> Counts {
     model.end().1
 }
 
-/// Runs the program of a seed, of so many steps.
+/// Runs the program of a seed, of `steps` steps.
 pub fn run_seed(seed: u64, steps: u32) -> Counts {
     let mut choices = Choices::seeded(seed);
     let setup = Setup::choose(&mut choices);
     run_setup(&setup, choices, steps)
 }
 
-/// Runs a program with chosen options.
+/// Runs a program with chosen options, of `steps` steps.
 pub fn run_setup(setup: &Setup, choices: Choices<'_>, steps: u32) -> Counts {
     let mut model = model(setup, choices).expect("there is memory for a heap");
     model.is_heavy = setup.is_heavy;
@@ -165,8 +171,8 @@ pub fn run_setup(setup: &Setup, choices: Choices<'_>, steps: u32) -> Counts {
     model.end().1
 }
 
-/// Runs the program of a seed with some of the operations, and records it. Wrong places
-/// are read and written only where all that replay it check that.
+/// Runs the program of a seed, made only of the `allowed` operations, and records it. Wrong places
+/// are read and written only with `checks_access`, which all that replay the trace must have.
 pub fn record(
     seed: u64,
     steps: u32,

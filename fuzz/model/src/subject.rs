@@ -1,4 +1,5 @@
-//! What is driven: the native collector here, others where there is an engine for them.
+//! The subjects that are driven: the native collector here, and others in tests that have an engine
+//! for them.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -6,37 +7,36 @@ use std::ops::Range;
 use tether_gc::memory::Memory;
 use tether_gc::memory::model::ModelMemory;
 use tether_gc::{
-    BuildError, Collection, Error, Handle, Heap, Observer, Options, Registration, Store,
-    WordBuffer, Words,
+    BuildError, Collection, Error, Handle, Heap, Observer, Options, Registration, Store, Words,
 };
 
 use crate::call::{Answer, Code, Failure, Name};
 
-/// Words of the root range that every subject with ranges has.
+/// Words of the root range of every subject that has one.
 pub const RANGE_WORDS: u32 = 16;
 
 /// A collector, native or not.
 pub trait Subject {
-    /// Whether it has an operation.
+    /// Returns true if the subject has an operation.
     fn has(&self, name: Name) -> bool;
 
-    /// Performs an operation. It must not trap: that fails the run.
+    /// Performs an operation. It must not trap: a trap fails the run.
     fn call(&mut self, name: Name, words: &[u32]) -> Answer;
 
-    /// How often it collected.
+    /// Returns how often the subject collected.
     fn collections(&mut self) -> u32;
 
-    /// Where its root range is.
+    /// Returns the address of the subject's root range.
     fn range(&self) -> u32;
 
-    /// Whether reads and writes are checked: the core door's program does them itself.
+    /// Returns true if reads and writes are checked. The core door's program does them itself.
     fn checks_access(&self) -> bool {
         true
     }
 
-    /// For a collector that pushes: takes handles, by kind and number, that another gave at
-    /// this point when asked for so many. The answer is those that this one has, too;
-    /// none where handles are drained here.
+    /// For a collector that pushes handles: takes the handles, by kind and number, that another
+    /// collector gave at this point when it was asked for `most`. Returns those that this one has
+    /// too; none if handles are drained here.
     fn take_pushed(&mut self, _given: &[u32], _most: u32) -> Option<Answer> {
         None
     }
@@ -44,14 +44,14 @@ pub trait Subject {
     /// Has memory refuse some of its growths, by their numbers.
     fn refuse_growths(&mut self, which: Range<u64>);
 
-    /// How often memory grew, or was asked to.
+    /// Returns how often memory grew or was asked to.
     fn growths(&mut self) -> u64;
 
-    /// How many growths were refused.
+    /// Returns how many growths were refused.
     fn refusals(&mut self) -> u64;
 }
 
-/// Counts collections.
+/// An observer that counts collections.
 #[derive(Clone, Debug, Default)]
 pub struct Count(Cell<u32>);
 
@@ -69,15 +69,16 @@ pub struct Native {
 }
 
 impl Native {
-    /// A collector over memory of at most so many pages; before each growth,
-    /// somebody else takes `gap_pages`.
+    /// Makes a collector over memory of at most `most_pages` pages. Before each growth somebody
+    /// else takes `gap_pages`.
     ///
     /// Errors: as [`Heap::new`].
     pub fn new(options: Options, most_pages: u32, gap_pages: u32) -> Result<Native, Error> {
         Native::with_gaps(ModelMemory::with_limit(most_pages), options, gap_pages)
     }
 
-    /// The same over some memory.
+    /// Makes a collector over a memory, with `gap_pages` that somebody else takes before each
+    /// growth.
     ///
     /// Errors: as [`Native::over`].
     pub fn with_gaps(
@@ -89,31 +90,26 @@ impl Native {
         Native::over(memory, options)
     }
 
-    /// A collector over some memory.
+    /// Makes a collector over a memory.
     ///
-    /// Errors: as [`Heap::new`]; `OutOfMemory` where not even the root range can be had.
+    /// Errors: as [`Heap::new`]; `OutOfMemory` also if memory has no page for the root range.
     pub fn over(mut memory: ModelMemory, options: Options) -> Result<Native, Error> {
         let range = memory.take_pages(1, 1).ok_or(Error::OutOfMemory { needed_bytes: 1 << 16 })?;
         Ok(Native { heap: Heap::with_observer(memory, options, Count::default())?, range })
     }
 
-    /// The collector itself.
+    /// Returns the collector itself.
     pub fn heap(&mut self) -> &mut Heap<ModelMemory, Count> {
         &mut self.heap
     }
 }
 
 impl Subject for Native {
-    fn has(&self, name: Name) -> bool {
-        let is_inline = matches!(
-            name,
-            Name::InlineSmall | Name::InlineLeaf | Name::InlinePush | Name::InlinePop
-        );
-        cfg!(feature = "window") || !is_inline
+    fn has(&self, _: Name) -> bool {
+        true
     }
 
     fn call(&mut self, name: Name, words: &[u32]) -> Answer {
-        #[cfg(feature = "window")]
         let (name, words) = match inline::perform(&mut self.heap, name, words) {
             inline::Done::Here(answer) => return Ok(answer),
             inline::Done::ByCall(name) => (name, words),
@@ -142,9 +138,8 @@ impl Subject for Native {
     }
 }
 
-/// Compiled code's part, on the native collector: the window is taken over after each
-/// operation, as a door does before the next.
-#[cfg(feature = "window")]
+/// What compiled code does, on the native collector. The heap adopts the window after each
+/// operation, as a door does before the next one.
 mod inline {
     use tether_gc::memory::Memory;
 
@@ -153,7 +148,7 @@ mod inline {
 
     /// What became of an operation.
     pub enum Done {
-        /// It was done.
+        /// Compiled code has done it.
         Here(Vec<u32>),
         /// The call of this name must do it.
         ByCall(Name),
@@ -219,27 +214,9 @@ mod inline {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (code, value) = match error {
-            Error::OutOfMemory { needed_bytes } => (Code::OutOfMemory, needed_bytes),
-            Error::WrapTableFull { capacity } => (Code::WrapTableFull, capacity),
-            Error::RootStackFull { capacity } => (Code::RootStackFull, capacity),
-            Error::NoSuchRoot { index } => (Code::NoSuchRoot, index),
-            Error::NoScope => (Code::NoScope, 0),
-            Error::InvalidRef { reference } => (Code::InvalidRef, reference),
-            Error::InvalidLayout { layout } => (Code::InvalidLayout, layout),
-            Error::OutOfBounds { size_bytes } => (Code::OutOfBounds, size_bytes),
-            Error::ReferenceSlot { offset_bytes } => (Code::ReferenceSlot, offset_bytes),
-            Error::AlreadyRegistered { reference } => (Code::AlreadyRegistered, reference),
-            Error::NotRegistered { reference } => (Code::NotRegistered, reference),
-            Error::NotPinned { reference } => (Code::NotPinned, reference),
-            Error::InvalidInstruction { word } => (Code::InvalidInstruction, word),
-            Error::InvalidOption { option } => (Code::InvalidOption, option as u32),
-            Error::AlreadyStarted => (Code::AlreadyStarted, 0),
-            Error::Busy => (Code::Busy, 0),
-            Error::Closed => (Code::Closed, 0),
-            other => panic!("the model does not know the error {other:?}"),
-        };
-        Failure::new(code, value)
+        let code = Code::from_number(error.code());
+        let code = code.unwrap_or_else(|| panic!("the model does not know the error {error:?}"));
+        Failure::new(code, error.value())
     }
 }
 
@@ -279,7 +256,10 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
             nothing(heap.write_words(*object, *index, words)?)
         }
         (Name::ReadBytes, &[object, offset, count]) => {
-            heap.check_read_bytes(object, offset, count)?;
+            let size_bytes = heap.size_of(object)?;
+            if u64::from(offset) + u64::from(count) > u64::from(size_bytes) {
+                return Err(Error::OutOfBounds { size_bytes }.into());
+            }
             let mut bytes = vec![0; count as usize];
             heap.read_bytes(object, offset, &mut bytes)?;
             bytes.into_iter().map(u32::from).collect()
@@ -289,10 +269,7 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
             nothing(heap.write_bytes(*object, *offset, &bytes)?)
         }
         (Name::ReadObjects, [most_words, objects @ ..]) => {
-            let mut words = Growing(Vec::new());
-            let count = heap.read_objects(objects, *most_words, &mut words)?;
-            words.0.truncate(count);
-            words.0
+            read_objects(heap, objects, *most_words as usize)?
         }
         (Name::WriteMany, stores) => {
             let stores: Vec<Store> = stores
@@ -374,12 +351,23 @@ fn perform(heap: &mut Heap<ModelMemory, Count>, range: u32, name: Name, words: &
     })
 }
 
-/// Words of objects that are read.
-struct Growing(Vec<u32>);
-
-impl WordBuffer for Growing {
-    fn reserve(&mut self, words: usize) -> Result<&mut [u32], Error> {
-        self.0.resize(words, 0);
-        Ok(&mut self.0)
+/// Reads objects as a component does: until the next object would bring more than `most_words`
+/// words, but at least one object.
+fn read_objects(
+    heap: &Heap<ModelMemory, Count>,
+    objects: &[u32],
+    most_words: usize,
+) -> Result<Vec<u32>, Error> {
+    let mut words = Vec::new();
+    loop {
+        let (read, used) = heap.read_objects(objects, &mut words)?;
+        let Some(&next) = objects.get(read) else { break };
+        let needed = used + 1 + heap.size_of(next)? as usize / 4;
+        if used > 0 && needed > most_words {
+            words.truncate(used);
+            break;
+        }
+        words.resize(needed, 0);
     }
+    Ok(words)
 }

@@ -1,10 +1,10 @@
 //! A trace: calls and their answers, with objects named by their order of allocation.
 //!
-//! So it can be replayed on a collector that gives other addresses, and must bring the
-//! same answers there, to the last released handle. As JSON it is an array of steps,
-//! `[name, operands, answer]`: an operand is a number, or `[object, offset]`; an answer
-//! is a list of those, with `"new"` for an object's first appearance, or an object
-//! `{code, value, at}`. `guest-tests/jco/replay.mjs` reads that.
+//! So a trace can be replayed on a collector that gives other addresses, and must bring equal
+//! answers there, to the last released handle. As JSON it is an array of steps, `[name, operands,
+//! answer]`. An operand is a number, or `[object, offset]`. An answer is a list of operands, with
+//! `"new"` for an object's first appearance, or an object `{code, value, at}`.
+//! `guest-tests/jco/replay.mjs` reads that.
 
 use serde_json::{Value, json};
 
@@ -17,13 +17,13 @@ use crate::subject::Subject;
 pub enum Operand {
     /// A number.
     Number(u32),
-    /// An object's address and so many bytes.
+    /// An object's number, and an offset in bytes from its address.
     Object(u32, u32),
     /// The address of an object that was not seen before.
     New,
 }
 
-/// A call, and what it gave.
+/// A call and its answer.
 #[derive(Clone, Debug)]
 pub struct Step {
     name: Name,
@@ -38,7 +38,7 @@ pub struct Trace {
     pub steps: Vec<Step>,
 }
 
-/// Whether a word of a call may be an address.
+/// Returns true if a word of a call may be an address.
 fn may_be_reference(name: Name, index: usize) -> bool {
     match name {
         Name::Get | Name::ReadBytes | Name::WriteBytes | Name::Push | Name::LeaveScope => {
@@ -79,7 +79,7 @@ fn named(graph: &Graph, word: u32) -> Operand {
 }
 
 impl Trace {
-    /// Notes a call. The graph does not have its outcome yet.
+    /// Notes a call. The graph does not have the call's outcome yet.
     pub fn note(&mut self, graph: &Graph, name: Name, words: &[u32], answer: &Answer) {
         let operands = words.iter().enumerate().map(|(index, &word)| {
             if may_be_reference(name, index) { named(graph, word) } else { Operand::Number(word) }
@@ -101,7 +101,7 @@ impl Trace {
         self.steps.push(Step { name, operands: operands.collect(), answer });
     }
 
-    /// Replays it. Errors: the first step whose answer is another, in words.
+    /// Replays the trace on a subject. Errors: the first step whose answer differs, in words.
     pub fn replay(&self, subject: &mut dyn Subject) -> Result<(), String> {
         let mut addresses: Vec<u32> = Vec::new();
         let resolve = |addresses: &[u32], operand: Operand| match operand {
@@ -139,7 +139,7 @@ impl Trace {
             let expected = expected.map(|operands| {
                 operands.iter().map(|&operand| resolve(&addresses, operand)).collect::<Vec<u32>>()
             });
-            // The core door gives no numbers here, and one that pushes not these.
+            // The core door gives no numbers here, and a component that pushes handles has others.
             let is_silent = matches!(step.name, Name::Pin | Name::Unpin | Name::Close)
                 && given == Ok(Vec::new())
                 && expected.is_ok();
@@ -155,7 +155,7 @@ impl Trace {
         Ok(())
     }
 
-    /// As JSON.
+    /// Returns the trace as JSON.
     pub fn to_json(&self) -> Value {
         let operand = |operand: Operand| match operand {
             Operand::Number(number) => json!(number),
@@ -169,7 +169,7 @@ impl Trace {
             let answer = match &step.answer {
                 Ok(operands) => list(operands),
                 Err((code, value, at)) => {
-                    json!({ "code": *code as u32, "value": operand(*value), "at": at })
+                    json!({ "code": code.text(), "value": operand(*value), "at": at })
                 }
             };
             json!([step.name.text(), list(&step.operands), answer])
@@ -178,8 +178,8 @@ impl Trace {
     }
 }
 
-/// A word of an answer that may be a reference: one that no object has was made by a
-/// build program, and is seen here first.
+/// Names a word of an answer, which may be a reference. A reference that the graph does not have is
+/// of an object that a build program made.
 fn answered(graph: &Graph, name: Name, word: u32) -> Operand {
     match name {
         Name::Pop | Name::InlinePop | Name::Root
@@ -194,7 +194,7 @@ fn answered(graph: &Graph, name: Name, word: u32) -> Operand {
     }
 }
 
-/// Some words from one on, as a person can read them.
+/// Returns some words as a person can read them, from one on.
 fn excerpt(words: &[u32], from: usize) -> String {
     const SHOWN: usize = 8;
     let shown = &words[from.min(words.len())..(from + SHOWN).min(words.len())];
@@ -202,7 +202,7 @@ fn excerpt(words: &[u32], from: usize) -> String {
     format!("{shown:x?}{more}")
 }
 
-/// How two answers differ: from the first word that does.
+/// Describes how two answers differ, from the first word that does.
 fn difference(given: &Answer, expected: &Answer) -> String {
     let told = |answer: &Answer, from: usize| match answer {
         Ok(words) => excerpt(words, from),

@@ -1,8 +1,8 @@
-//! What compiled code does by itself, with loads and stores as docs/core-abi.md has them:
-//! allocation, push and pop in the window, and the call where there is no room.
+//! What compiled code does by itself, with the loads and stores of docs/core-abi.md: allocation,
+//! push and pop in the window. If the window has no room, the caller makes a call instead.
 //!
-//! The native collector and the core module do it through the same few lines here; only
-//! how they load, store and call differs.
+//! The native collector and the core module use the same few lines here; they differ only in how
+//! they load, store and call.
 
 /// The window's words, and the loads and stores that change what they name.
 pub trait Window {
@@ -12,9 +12,9 @@ pub trait Window {
     fn limit(&self) -> u32;
     /// From the limit up to here memory is free.
     fn end(&self) -> u32;
-    /// For a new object's first metadata byte.
+    /// The colour in a new object's first metadata byte.
     fn colour(&self) -> u8;
-    /// The stack's next slot, its end and its first slot.
+    /// The stack's next slot, its end, and its first slot.
     fn stack(&self) -> (u32, u32, u32);
     /// Writes the words that a program may write.
     fn publish(&mut self, cursor: u32, end: u32, stack_top: u32);
@@ -27,22 +27,23 @@ pub trait Window {
 }
 
 const GRANULE_BYTES: u32 = 8;
-/// The bit of an object's last granule, that of one that has references, and that of the
-/// last granule that has any.
+/// The bit of an object's last granule.
 const END: u8 = 4;
+/// The bit of an object that has references.
 const TRACED: u8 = 32;
+/// The bit of the last granule that has any references.
 const LAST_REFERENCES: u8 = 64;
 /// How far the reference bits are from bit 0.
 const REFERENCE_SHIFT: u32 = 3;
 
-/// Where the metadata byte of a granule is.
+/// Returns the address of a granule's metadata byte.
 fn metadata_of(address: u32) -> u32 {
     (address & 0xffff_0000) | ((address & 0xffff) >> 3)
 }
 
-/// An object of 1 to 8 granules, with a bit for each word that is a reference; none where
-/// the call must make it. Those at every second granule do not say where their references
-/// end, as a compiler need not.
+/// Allocates an object of 1 to 8 granules, with a bit in `references` for each word that is a
+/// reference. None if the window has no room. An object at every second granule does not say where
+/// its references end, because a compiler need not say it.
 pub fn allocate_small(window: &mut impl Window, granules: u32, references: u32) -> Option<u32> {
     let object = window.cursor();
     if window.limit() - object < granules * GRANULE_BYTES {
@@ -75,7 +76,8 @@ pub fn allocate_small(window: &mut impl Window, granules: u32, references: u32) 
     Some(object)
 }
 
-/// A leaf of any content, from the window's high end.
+/// Allocates a leaf of undefined content, from the window's high end. None if the window has no
+/// room.
 pub fn allocate_leaf(window: &mut impl Window, size_bytes: u32) -> Option<u32> {
     let granules = size_bytes.max(1).div_ceil(GRANULE_BYTES);
     if window.end() - window.limit() < granules * GRANULE_BYTES {
@@ -93,7 +95,7 @@ pub fn allocate_leaf(window: &mut impl Window, size_bytes: u32) -> Option<u32> {
     Some(leaf)
 }
 
-/// Pushes a root. Whether there was room.
+/// Pushes a root. False if the stack has no room.
 pub fn push(window: &mut impl Window, object: u32) -> bool {
     let (top, limit, _) = window.stack();
     if top >= limit {
@@ -104,7 +106,7 @@ pub fn push(window: &mut impl Window, object: u32) -> bool {
     true
 }
 
-/// Pops a root; none where the stack is empty.
+/// Pops a root. None if the stack is empty.
 pub fn pop(window: &mut impl Window) -> Option<u32> {
     let (top, _, base) = window.stack();
     if top == base {

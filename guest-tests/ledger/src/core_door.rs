@@ -1,20 +1,20 @@
 //! The ledger's imports through the core door: the collector is in the same module,
 //! and its objects are memory.
 //!
-//! What the component door has one call for, `heap.build`, is a loop here that does
-//! what a compiler would emit: it bumps the cursor, writes metadata and words with
-//! plain stores, and pushes and pops on the shadow stack. Only when a hole is used up
-//! or an object is large does it call the collector. Reading is a copy of words.
+//! `heap.build`, one call of the component door, is a loop here that does what a compiler
+//! would emit: it bumps the cursor, writes metadata and words with plain stores, and
+//! pushes and pops on the shadow stack. It calls the collector only if the window has no
+//! room or an object is large. Reading is a copy of words.
 //!
-//! 1. Every reference that this module gets is one that it gave out. They are live
-//!    as long as the ledger's own rules say (`tree`, `sum`), so loads and stores
-//!    through them stay inside objects.
+//! 1. This module gets only references that it gave out. Each names an object that is
+//!    live by the ledger's own rules (`tree`, `sum`), so loads and stores through it stay
+//!    inside that object.
 //! 2. `link` puts a constant in the place of the call that gives the state's address.
-//! 3. A scope is a part of the shadow stack here: its beginning is remembered, and what
-//!    `wrap_many` makes in it is pushed. In a scope of the collector's own each
-//!    allocation would have to come to the collector.
-//! 4. `*_many` do all or nothing, as their component forms do: what was registered
-//!    before a failure is taken back, and its handles do not reach `drain`.
+//! 3. A scope is a part of the shadow stack here: this module remembers its beginning, and
+//!    pushes the objects that `wrap_many` makes in it. In a scope of the collector's own
+//!    every allocation would have to call the collector.
+//! 4. `*_many` do all or nothing, as their component forms do: registrations before a
+//!    failure are taken back, and their handles do not reach `drain`.
 
 #![expect(
     unsafe_code,
@@ -93,7 +93,7 @@ mod abi {
 
     #[link(wasm_import_module = "tether_gc")]
     unsafe extern "C" {
-        /// Not a function of the collector's: `link` supplies it.
+        /// `link` supplies this function, and puts a constant in the place of its calls.
         pub safe fn tether_state() -> *mut State;
         pub fn tether_start(options: *const Options) -> u32;
         pub safe fn tether_close() -> u32;
@@ -125,8 +125,8 @@ const INLINE_MAX_GRANULES: u32 = 8;
 /// How many dead handles are taken at a time.
 const DRAIN_MAX: u32 = 1024;
 
-/// The words of a layout's objects: scalars, then references, then one reference for
-/// each element where it has elements. All layouts of the ledger are like that.
+/// The words of a layout's objects: scalars, then references. If the layout has elements,
+/// one reference for each element follows. All layouts of the ledger have this form.
 #[derive(Clone, Copy)]
 struct Shape {
     layout: Layout,
@@ -186,44 +186,26 @@ macro_rules! state {
     };
     ($field:ident = $value:expr) => {{
         let value = $value;
-        // SAFETY: as above; the value is one that the contract allows.
+        // SAFETY: no thread and no reference shares the state's words; the contract allows
+        // the value.
         unsafe { (*abi::tether_state()).$field = value }
     }};
 }
 
 fn last_error() -> Error {
-    const CODES: [ErrorCode; 17] = [
-        ErrorCode::OutOfMemory,
-        ErrorCode::WrapTableFull,
-        ErrorCode::RootStackFull,
-        ErrorCode::NoSuchRoot,
-        ErrorCode::NoScope,
-        ErrorCode::InvalidRef,
-        ErrorCode::InvalidLayout,
-        ErrorCode::OutOfBounds,
-        ErrorCode::ReferenceSlot,
-        ErrorCode::AlreadyRegistered,
-        ErrorCode::NotRegistered,
-        ErrorCode::NotPinned,
-        ErrorCode::InvalidInstruction,
-        ErrorCode::InvalidOption,
-        ErrorCode::AlreadyStarted,
-        ErrorCode::Busy,
-        ErrorCode::Closed,
-    ];
-    let code = state!(last_error).wrapping_sub(1) as usize;
-    Error {
-        code: CODES.get(code).copied().unwrap_or(ErrorCode::Busy),
-        value: state!(last_error_value),
-    }
+    // A code that WIT does not have is taken for its last one.
+    let code = state!(last_error).saturating_sub(1).min(ErrorCode::Closed as u32) as u8;
+    // SAFETY: WIT's codes, from 0 to `Closed`, are the core door's less one.
+    let code = unsafe { ErrorCode::_lift(code) };
+    Error { code, value: state!(last_error_value) }
 }
 
-/// From a code.
+/// The result for a code: the last error for any code but 0.
 fn checked(code: u32) -> Result<(), Error> {
     if code == 0 { Ok(()) } else { Err(last_error()) }
 }
 
-/// From an address or a number that is 0 at failure.
+/// The result for an address or a number: the last error for 0.
 fn given(value: u32) -> Result<u32, Error> {
     if value == 0 { Err(last_error()) } else { Ok(value) }
 }
@@ -400,8 +382,8 @@ impl CoreDoor {
         }
     }
 
-    /// Takes back what a failed `*_many` had registered: their handles go back to the
-    /// caller, and whatever else was drained on the way waits for `drain`.
+    /// Takes back the registrations of a failed `*_many`. Their handles go back to the caller.
+    /// Other handles that are drained on the way wait for `drain`.
     fn take_back(&self, wrappers: &[Reference], handles: impl Iterator<Item = u32>) {
         for &wrapper in wrappers {
             abi::tether_dispose(wrapper);
@@ -418,7 +400,7 @@ fn drain_into(dead: &mut Vec<DeadHandle>, max: u32) {
     let mut buffer = [abi::Handle::default(); DRAIN_MAX as usize];
     while (dead.len() as u32) < max {
         let room = (max - dead.len() as u32).min(DRAIN_MAX);
-        // SAFETY: the buffer has room for that many.
+        // SAFETY: the buffer has room for `room` handles.
         let count = unsafe { abi::tether_drain(buffer.as_mut_ptr(), room) };
         let handles = &buffer[..(count as usize).min(buffer.len())];
         dead.extend(handles.iter().map(|dead| DeadHandle { kind: dead.kind, handle: dead.handle }));
@@ -484,7 +466,7 @@ impl Imports for CoreDoor {
     fn heap_build(&self, program: &[u32]) -> Result<u32, BuildError> {
         let mut at = 0;
         while at < program.len() {
-            // What was built before a failure stays: the ledger then ends the heap.
+            // Objects that were built before a failure stay: the ledger then ends the heap.
             at +=
                 self.step(&program[at..]).map_err(|reason| BuildError { at: at as u32, reason })?;
         }
@@ -565,7 +547,7 @@ impl Imports for CoreDoor {
             if let Ok(wrapper) = wrapped {
                 wrappers.push(wrapper);
             }
-            // The ones before stay alive while the next is made.
+            // The wrappers that are made already stay alive while the next is made.
             if let Err(error) = wrapped.and_then(push) {
                 self.take_back(&wrappers, handles.iter().copied());
                 return Err(error);
@@ -592,7 +574,7 @@ impl Imports for CoreDoor {
 
     fn diagnostics_read_statistics(&self) -> Statistics {
         let mut read = abi::Statistics::default();
-        // SAFETY: there is room for them.
+        // SAFETY: `read` has room for the statistics.
         let _ = unsafe { abi::tether_read_statistics(&mut read) };
         Statistics {
             collections: read.collections,

@@ -1,9 +1,9 @@
-//! What a document holds: the counts by kind, the longest text, the deepest
-//! path, and the exact sum.
+//! The findings of a document: the counts by kind, the longest text, the deepest path, and
+//! the exact sum.
 //!
-//! Texts that stand out are kept as references while the walk goes on, and are
-//! read when it is done. So of the tree the guest's memory has, here, one
-//! reference or index for each level of depth.
+//! The longest text and the deepest path are kept as references while the walk goes on,
+//! and are read when it is done. So this module holds one reference or index for each
+//! level of the tree's depth.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -48,7 +48,7 @@ pub fn evaluate<I: Imports>(
     })
 }
 
-/// What was seen of a document so far.
+/// The findings in the part of a document that was walked.
 #[derive(Default)]
 struct Survey {
     nulls: u32,
@@ -58,7 +58,7 @@ struct Survey {
     arrays: u32,
     objects: u32,
     longest: Option<Text>,
-    /// The way from the root to what is seen now.
+    /// The way from the root to the current node.
     here: Vec<Position>,
     /// The way to the first of the deepest nodes.
     deepest: Vec<Position>,
@@ -69,7 +69,7 @@ struct Survey {
 enum Position {
     /// In an array, of which so many elements have begun.
     Element { begun: u32 },
-    /// In an object, at the value of this key; at first, of none.
+    /// In an object, at the value of this key; null before the first key.
     Member { key: Reference },
 }
 

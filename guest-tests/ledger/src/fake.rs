@@ -2,8 +2,8 @@
 //! as it is slow:
 //!
 //! 1. It collects at every operation that may collect, and an address is never
-//!    used twice, so a reference that no root kept alive is found out.
-//! 2. It panics where a decimal is used after it was dropped, or dropped twice.
+//!    used twice. So the use of a reference that no root kept alive is an error.
+//! 2. It panics if a decimal is used after it was dropped, or is dropped twice.
 //! 3. It can fail at any one of the collector's operations that can fail.
 
 use alloc::collections::BTreeMap;
@@ -21,7 +21,7 @@ const LAYOUTS_DEFINED: Layout = 2;
 /// Decimals are held in millionths.
 const DIGITS_AFTER_POINT: usize = 6;
 
-/// What a test may set.
+/// The conditions that a test may set.
 #[derive(Clone, Copy)]
 pub struct Conditions {
     /// The size of the chunks in which the document is given.
@@ -30,7 +30,7 @@ pub struct Conditions {
     pub fail_at: Option<u32>,
     /// Which of the host's batches of texts is refused, counted from 0.
     pub refuse_at: Option<u32>,
-    /// Collect at every so many operations that may.
+    /// Collect at every so many operations that may collect.
     pub collect_every: u32,
 }
 
@@ -152,7 +152,7 @@ impl Heap {
         }
     }
 
-    /// Registers all or none, collecting where there is no room.
+    /// Registers all or none, and collects first if there is no room.
     fn register(&mut self, registrations: &[(Reference, u32)]) -> Result<(), Error> {
         let in_flight: Vec<Reference> = registrations.iter().map(|entry| entry.0).collect();
         for &object in &in_flight {
@@ -255,12 +255,12 @@ impl Fake {
         self.decimals.borrow().values.len()
     }
 
-    /// How many of them are not dropped.
+    /// How many decimals are not dropped.
     pub fn decimals_left(&self) -> usize {
         self.decimals.borrow().values.iter().flatten().count()
     }
 
-    /// Counts an operation, and fails it where that is wanted.
+    /// Counts an operation, and fails it if it is the one to fail.
     fn operation(&self) -> Result<(), Error> {
         let number = self.operations.replace(self.operations.get() + 1);
         if self.heap.borrow().closed {

@@ -2,9 +2,8 @@
 //!
 //! 1. A decimal that the host just made is in an [`Owned`], which drops it when
 //!    it goes out of scope: no error path can forget it.
-//! 2. It leaves that only when the collector has taken it. From then on it is
-//!    dropped when the collector gives it back, in [`drop_dead`], and nowhere
-//!    else.
+//! 2. A decimal leaves its [`Owned`] only when the collector has taken it. When the
+//!    collector gives it back, [`drop_dead`] drops it, and nothing else does.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,7 +12,7 @@ use core::mem;
 use crate::failure::During;
 use crate::imports::{Decimal, Failure, Imports, Malformed, Place, Reference, Registration};
 
-/// What our wrappers own. It is the only kind that this language has.
+/// The kind of the handles that wrappers own. This language has no other kind.
 const KIND_DECIMAL: u32 = 1;
 
 /// How many dead handles are taken at a time.
@@ -107,14 +106,14 @@ pub fn drop_dead<I: Imports>(imports: &I) {
 
 /// Ends the heap and drops all that it still owned.
 pub fn drop_all<I: Imports>(imports: &I) {
-    // The heap may be one that never opened, or closed already. What waits in
-    // it is ours to drop all the same.
+    // The heap may never have opened, or may be closed already. Handles that wait in it must
+    // be dropped in any case.
     let _ = imports.wrappers_close();
     drop_dead(imports);
 }
 
-/// The parser lets no number through that the host should refuse, so where in
-/// the document this one was is no longer known.
+/// The failure for a number that the host refused. Its place in the document is no longer known:
+/// the parser should not have let the number through.
 fn refusal(texts: &[u8], ends: &[u32], index: usize) -> Failure {
     const SHOWN_MAX_BYTES: usize = 64;
     let end = ends.get(index).map_or(0, |&end| end as usize);

@@ -1,5 +1,5 @@
-//! What the ledger imports, as a trait, so that native tests can put a heap of
-//! their own in the collector's place. The component's implementation,
+//! The ledger's imports as a trait, so that native tests can put a heap of their own in
+//! the collector's place. The component's implementation,
 //! [`Component`], only forwards.
 //!
 //! The contract of each operation is the text in `wit/`; nothing is added here.

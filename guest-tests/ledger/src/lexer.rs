@@ -4,11 +4,10 @@
 //!
 //! 1. `text` never has more than [`NUMBER_MAX_BYTES`] bytes; a string longer than
 //!    [`PART_MAX_BYTES`] is handed out in parts, each of whole characters.
-//! 2. What is handed out as a string is valid UTF-8, its escapes decoded.
-//! 3. A number's text is as the document has it, and it is one that the host
-//!    of decimals takes.
+//! 2. The text of a string is valid UTF-8, with its escapes decoded.
+//! 3. A number's text is as the document has it, and the host of decimals takes it.
 //!
-//! It knows nothing of the order of tokens; that is the parser's.
+//! The parser checks the order of tokens.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -86,7 +85,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// What is wrong with a document.
+/// A mistake in a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// There is no token.
@@ -95,12 +94,12 @@ pub enum Fault {
     ByteOrderMark,
     /// Another token was due.
     Unexpected {
-        /// What was due, in words.
+        /// The tokens that were due, in words.
         expected: &'static str,
-        /// What stands there.
+        /// The token that stands there.
         found: Token,
     },
-    /// A word that is not the one it began as.
+    /// A word that begins as this one, and goes on otherwise.
     Misspelt(&'static str),
     /// Containers nest deeper than [`DEPTH_MAX`].
     TooDeep,
@@ -156,9 +155,9 @@ impl fmt::Display for Fault {
 /// A fault and its place.
 #[derive(Clone, Copy, Debug)]
 pub struct SyntaxError {
-    /// Where.
+    /// The place.
     pub at: Place,
-    /// What.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -257,8 +256,8 @@ impl<R: FnMut(u32) -> Vec<u8>> Lexer<R> {
         Ok(false)
     }
 
-    /// Takes the plain characters up to the next other one, as far as they are
-    /// in this chunk and have room in this part.
+    /// Takes plain characters, up to the next character that is not plain, the end of the chunk
+    /// or the end of the part.
     fn plain_run(&mut self) {
         let room = PART_MAX_BYTES - self.text.len();
         let run = self.chunk[self.next..]
@@ -322,7 +321,7 @@ impl<R: FnMut(u32) -> Vec<u8>> Lexer<R> {
         Ok(())
     }
 
-    /// What follows `\u`; two such escapes where they are a surrogate pair.
+    /// The character of the escape `\u`, or of two such escapes if they are a surrogate pair.
     fn unicode_escape(&mut self, at: Place) -> Result<char, SyntaxError> {
         let unit = self.hex_unit(at)?;
         let lone = SyntaxError { at, fault: Fault::LoneSurrogate(unit) };
@@ -410,7 +409,7 @@ impl<R: FnMut(u32) -> Vec<u8>> Lexer<R> {
         Ok(token)
     }
 
-    /// At a byte that begins no token, but may begin a byte order mark.
+    /// Reads a byte that begins no token, but may begin a byte order mark.
     fn byte_order_mark(&mut self) -> Result<Token, SyntaxError> {
         let at_start = self.offset() == 0;
         let stray = Token::Stray(0xEF);
@@ -497,8 +496,8 @@ mod tests {
     use alloc::string::String;
     use alloc::vec;
 
-    /// All tokens with their texts, or the fault with line and column; the same
-    /// whatever the size of the chunks.
+    /// All tokens with their texts, or the fault with line and column. Fails the test if the size
+    /// of the chunks makes a difference.
     fn lex(document: &[u8]) -> Result<Vec<(Token, String)>, (Fault, u32, u32)> {
         let whole = lex_in_chunks(document, usize::MAX);
         for chunk_bytes in [1, 2, 3, 7] {

@@ -1,23 +1,23 @@
 //! The ledger: a small language runtime on Tether.
 //!
 //! It parses a JSON document into the collector's heap and adds up its numbers,
-//! exactly, with decimals that live in the host. Of the tree nothing stays in
-//! the guest's own memory; each decimal is owned by a wrapper in the heap, and is
+//! exactly, with decimals that live in the host. No part of the
+//! tree stays in the guest's own memory. Each decimal is owned by a wrapper in the heap, and is
 //! dropped when the collector finds the wrapper dead.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`lexer`] | tokens from chunks of the document |
 //! | [`tree`] | the nodes' form, and the programs that build them |
-//! | [`pack`] | many numbers in one node, where that is asked for |
+//! | [`pack`] | many numbers in one node, if the settings ask for it |
 //! | [`parse`] | from tokens to the tree |
 //! | [`walk`] | from the tree to events, in the document's order |
 //! | [`evaluate`] | counts, the longest text, the deepest path |
 //! | [`sum`] | the exact sum |
 //! | [`handles`] | decimals, dropped exactly once |
 //! | [`run`] | all of it, from settings to outcome |
-//! | [`imports`], [`failure`] | the edges: what comes in, and what goes wrong |
-//! | `core_door` | the same imports without a component between (feature `core-door`) |
+//! | [`imports`], [`failure`] | the edges: the operations that come in, and the errors that go out |
+//! | `core_door` | the imports of a ledger that is linked with the collector (feature `core-door`) |
 
 #![no_std]
 
@@ -53,7 +53,7 @@ mod bindings {
     });
 }
 
-/// What makes the crate a component's core module.
+/// The export that makes the crate a component's core module.
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "generated: the export")]
 mod component {

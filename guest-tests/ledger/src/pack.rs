@@ -1,8 +1,8 @@
-//! Runs: children of a branch that are numbers, literals, or arrays of such, as bytes
-//! in one leaf, instead of an object for each.
+//! Runs. A run is one leaf that holds many children of a branch as bytes, instead of an
+//! object for each: numbers, literals, and arrays of them.
 //!
-//! What a collection costs goes by the objects that are live, and a document of
-//! numbers is nearly all numbers. The bytes are the document's own events:
+//! The cost of a collection grows with the number of live objects, and most objects of a
+//! document of numbers would be numbers. The bytes are the document's own events:
 //!
 //! | byte | event |
 //! |---|---|
@@ -10,13 +10,13 @@
 //! | 0x80, 0x81 | an array begins, ends |
 //! | 0x82, 0x83, 0x84 | `null`, `true`, `false` |
 //!
-//! Arrays in a run are whole. When something comes that cannot be packed, or the run
-//! is long enough, [`Frame`](crate::parse)s that are open become branches, each with
-//! a run of what it had so far.
+//! Arrays in a run are whole. When a value comes that cannot be packed, or the run is
+//! long enough, the open [`Frame`](crate::parse)s become branches, each with a run of the
+//! children that it had so far.
 
 use alloc::vec::Vec;
 
-/// A run that is so long is built.
+/// A run of this length is built.
 pub const RUN_BYTES: usize = 256;
 
 /// Longer numbers are nodes of their own.
@@ -28,7 +28,7 @@ const NULL: u8 = 0x82;
 const TRUE: u8 = 0x83;
 const FALSE: u8 = 0x84;
 
-/// What a run has one after the other.
+/// One event of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packed<'a> {
     /// A number's text.
@@ -44,7 +44,7 @@ pub enum Packed<'a> {
 }
 
 impl Packed<'_> {
-    /// Whether it is short enough.
+    /// Whether the event is short enough for a run.
     pub fn fits(self) -> bool {
         match self {
             Packed::Number(text) => text.len() <= NUMBER_MAX_BYTES,
@@ -52,7 +52,7 @@ impl Packed<'_> {
         }
     }
 
-    /// Adds it to a run. It must fit.
+    /// Adds the event to a run. The event must fit.
     pub fn write(self, run: &mut Vec<u8>) {
         match self {
             Packed::Number(text) => {
@@ -68,7 +68,7 @@ impl Packed<'_> {
     }
 }
 
-/// What a run holds. It ends early where the bytes are no run.
+/// The events of a run. Ends early if the bytes are not a run.
 pub fn unpack(mut run: &[u8]) -> impl Iterator<Item = Packed<'_>> {
     core::iter::from_fn(move || {
         let (&first, rest) = run.split_first()?;

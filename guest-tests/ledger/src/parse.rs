@@ -1,13 +1,13 @@
 //! From a document to its tree in the heap, in one pass and without recursion.
 //!
-//! The guest's memory holds, of the whole document, what the lexer and the
-//! program builder hold, one run, and for each open container one [`Frame`] of some
+//! Of the whole document, the guest's memory holds the chunk and the text of the lexer, the
+//! program of the builder, one run, and for each open container one [`Frame`] of some
 //! bytes.
 //!
-//! Where numbers are packed ([`pack`](crate::pack)), an array begins as a part of the
-//! run. The innermost [`packed`](Parser::packed) frames are such arrays; those around
-//! them are branches, and what the run has before the first of the packed ones are
-//! children of the innermost branch.
+//! If numbers are packed ([`pack`](crate::pack)), an array begins as a part of the run. The
+//! innermost [`packed`](Parser::packed) frames are such arrays. The frames around them are
+//! branches. The part of the run before the first packed array holds children of the
+//! innermost branch.
 
 use alloc::vec::Vec;
 
@@ -20,7 +20,7 @@ use crate::tree::{Builder, Children, Layouts, Tag};
 struct Frame {
     kind: Container,
     children: Children,
-    /// Where it begins in the run, if it is a part of that.
+    /// The place in the run at which it begins, if it is a part of the run.
     packed_at: usize,
 }
 
@@ -30,7 +30,7 @@ enum Container {
     Object,
 }
 
-/// What is due next.
+/// The tokens that are due next.
 #[derive(Clone, Copy)]
 enum Due {
     Value,
@@ -92,7 +92,7 @@ struct Parser<'a, I, R> {
     builder: Builder<'a, I>,
     open: Vec<Frame>,
     packs_numbers: bool,
-    /// What is packed, and not built yet.
+    /// The run: events that are packed, and not built yet.
     run: Vec<u8>,
     /// How many of the innermost frames are in the run.
     packed: usize,
@@ -231,7 +231,7 @@ impl<I: Imports, R: FnMut(u32) -> Vec<u8>> Parser<'_, I, R> {
         Ok(self.due_after_value())
     }
 
-    /// A key or a value is built.
+    /// Notes that a key or a value is built.
     fn child(&mut self) -> Result<(), Failure> {
         match self.open.last_mut() {
             Some(frame) => frame.children.add(&mut self.builder),
@@ -249,8 +249,8 @@ impl<I: Imports, R: FnMut(u32) -> Vec<u8>> Parser<'_, I, R> {
         if self.run.len() - begin >= RUN_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Builds what the run has, and makes branches of the arrays that it begins and
-    /// does not end. Without any open frame it is the whole document.
+    /// Builds the run, and makes branches of the arrays that begin in it and do not end in it.
+    /// If no frame is open, the run is the whole document.
     fn flush(&mut self) -> Result<(), Failure> {
         if self.run.is_empty() {
             return Ok(());

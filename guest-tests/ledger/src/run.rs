@@ -9,14 +9,14 @@ use crate::parse::parse;
 use crate::sum::{BATCH_MAX, Plan, Sum};
 use crate::tree::{Layouts, PENDING_MAX};
 
-/// Slots for what waits in the parser at the greatest depth, and for a batch of
-/// the sum: the wrappers of its numbers and of its partial sums, twice over.
+/// Slots for the children that wait in the parser at the greatest depth, and for a batch of
+/// the sum: twice the wrappers of its numbers and of its partial sums.
 const ROOT_CAPACITY: u32 = DEPTH_MAX as u32 * PENDING_MAX + 4 * BATCH_MAX as u32;
 
 /// The collector's default for `wrap-capacity`.
 const WRAP_CAPACITY_DEFAULT: u32 = 4096;
 
-/// Runs, and whatever comes of it, closes the heap and drops every decimal.
+/// Runs the ledger, then closes the heap and drops every decimal, even after a failure.
 pub fn run<I: Imports>(imports: &I, settings: &Settings) -> Outcome {
     let report = report(imports, settings);
     handles::drop_all(imports);

@@ -1,17 +1,16 @@
 //! The exact sum of all numbers.
 //!
-//! Each number becomes a decimal in the host, and each partial sum another. Both
-//! are owned by wrappers in the heap, of which nearly all are dead as soon as
-//! the batch that they belong to is done: this is the load that a wrap table
-//! must bear.
+//! Each number becomes a decimal in the host, and each partial sum another. Wrappers
+//! in the heap own both. Nearly all wrappers of a batch are dead as soon as the batch is
+//! done: this is the load that a wrap table must bear.
 //!
-//! 1. What a batch makes is rooted by the scope around it, so no handle is
-//!    released while the host still adds with it.
+//! 1. The scope around a batch roots all that the batch makes, so no handle is released
+//!    while the host still adds with it.
 //! 2. Between batches one decimal is in use, the total. Its wrapper is rooted in
 //!    [`TOTAL_SLOT`].
-//! 3. A batch is of a size that fills the wrap table in a whole number of batches
-//!    ([`Plan::new`]). So the table is full when a batch begins, with nothing in
-//!    use but the total: every collection frees nearly the whole table.
+//! 3. A whole number of batches fills the wrap table ([`Plan::new`]). So the table is full
+//!    when a batch begins, and then only the total is in use: every collection frees
+//!    nearly the whole table.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,10 +29,10 @@ pub const BATCH_MAX: usize = 1024;
 /// A batch is also full when its texts have this many bytes.
 const BATCH_TEXT_BYTES: usize = 256 * 1024;
 
-/// What comes before a branch's children in an answer of `read-objects`.
+/// The words before a branch's children in an answer of `read-objects`.
 const SIZE_AND_HEADER_WORDS: usize = 2;
 
-/// Where a number hangs in the tree.
+/// The place of a number in the tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
     /// The number's node, or the run that it is in.
@@ -146,7 +145,7 @@ impl<'a, I: Imports> Sum<'a, I> {
         } else {
             addends.wrap(weight_bytes)?
         };
-        // When the table is full, that has just collected.
+        // If the table was full, the registration has just collected.
         handles::drop_dead(self.imports);
         let sums =
             Owned::running_sums(self.imports, self.total, &addends.decimals).wrap(weight_bytes)?;
@@ -168,7 +167,7 @@ impl<'a, I: Imports> Sum<'a, I> {
         for (slot, &decimal) in self.slots.iter().zip(addends.decimals()) {
             self.program.kept(&self.layouts, slot.object, decimal);
         }
-        // A branch over the wrappers tells, in one read, where they all are.
+        // One read of a branch over the wrappers gives the addresses of all of them.
         let count = self.slots.len() as u32;
         self.program.branch(&self.layouts, Tag::Chunk, count);
         let depth = self.program.run(self.imports, Self::STEP_KEEP)?;
@@ -193,9 +192,9 @@ impl<'a, I: Imports> Sum<'a, I> {
     }
 }
 
-/// How many digits an exact sum of the numbers so far may have. From it comes
-/// the weight of the decimals, which lets the collector see what they cost the
-/// host: one number of `1e100000` makes each later sum forty kilobytes.
+/// How many digits an exact sum of the numbers so far may have. The weight of the decimals
+/// follows from it, so that the collector knows their cost to the host: after one number of
+/// `1e100000` each later sum takes forty kilobytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Width {
     before_point: u32,

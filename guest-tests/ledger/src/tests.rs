@@ -45,7 +45,7 @@ fn run_on(fake: &Fake, settings: &Settings) -> Outcome {
     outcome
 }
 
-/// The report, which is the same whether numbers are packed or not.
+/// The report. Fails the test if it depends on whether numbers are packed.
 fn report_of(document: &str) -> Report {
     let conditions = Conditions { collect_every: 64, ..Conditions::default() };
     let report = |settings| {
@@ -168,8 +168,8 @@ fn children_keep_their_order_in_chunks() {
     }
 }
 
-/// Arrays that begin in a run and go on beyond it, at several levels, with what cannot
-/// be packed in between.
+/// Arrays that begin in a run and go on beyond it, at several levels, with values in between
+/// that cannot be packed.
 #[test]
 fn runs_end_where_they_must() {
     let numbers = |count: usize| (0..count).map(|at| format!("{at}")).collect::<Vec<_>>().join(",");
@@ -193,7 +193,8 @@ fn runs_end_where_they_must() {
     }
 }
 
-/// What a collection has to do goes by objects; a document of numbers has few.
+/// The work of a collection grows with the number of objects. Packed, a document of numbers has
+/// few of them.
 #[test]
 fn packed_numbers_are_few_objects() {
     let document = format!("[{}]", ["[1, 22]"; 10_000].join(","));
@@ -314,7 +315,7 @@ fn no_part_of_a_document_up_to_a_place_is_one() {
     }
 }
 
-/// Marsaglia's xorshift: the same documents at every run.
+/// Marsaglia's xorshift. Every run makes the same documents.
 struct Random(u64);
 
 impl Random {
@@ -348,7 +349,7 @@ impl Random {
     }
 }
 
-/// What a report should say of a value, by plain recursion.
+/// The expected report of a value, by plain recursion.
 #[derive(Default)]
 struct Expected {
     sum: f64,

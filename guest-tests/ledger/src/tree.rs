@@ -1,4 +1,4 @@
-//! How a document stands in the heap, and how it gets there.
+//! The form of a document in the heap, and the programs that build it.
 //!
 //! Each node is one object whose first word, its [`Header`], has the node's kind
 //! and its length. Three shapes:
@@ -11,20 +11,19 @@
 //!
 //! A branch has few children of its own. When [`FAN_OUT`] of them wait on the
 //! shadow stack, they go into a *chunk*, which waits in their place; when as many
-//! chunks wait, they go into a chunk too. What waits at the end are the branch's
-//! children. Hence:
+//! chunks wait, they go into a chunk too. The nodes that wait when the container ends are
+//! the branch's children. Hence:
 //!
 //! 1. Read from the left, a branch's children with every chunk replaced by its
 //!    own are the container's children in the order of the document.
 //! 2. An open branch has less than [`FAN_OUT`] children of each level on the shadow
 //!    stack, and a branch's object has only those and no more.
 //! 3. An object's children are a key, its value, a key, its value, and so on. A
-//!    chunk never parts the two, [`FAN_OUT`] being even.
+//!    chunk never parts a key from its value, because [`FAN_OUT`] is even.
 //!
-//! Nothing here is read back while the document is parsed, so nodes are only
-//! ever *written*, as instructions for `heap.build` that are sent when many have
-//! come together: a call costs microseconds on some hosts, an instruction
-//! nanoseconds on all of them.
+//! The parser never reads a node back. So nodes are only *written*, as instructions for
+//! `heap.build`, and many instructions are sent together: a call costs microseconds on
+//! some hosts, and an instruction nanoseconds on all of them.
 
 use alloc::vec::Vec;
 
@@ -38,7 +37,7 @@ pub const FAN_OUT: u8 = 16;
 /// chunks of chunks, and so on. 16⁸ children are more than addresses.
 const LEVELS: usize = 8;
 
-/// The most children of a branch that wait at a time, if there are less than 16⁵
+/// The most children of a branch that wait at a time, if the branch has less than 16⁵
 /// (a million) of them. A document in which a thousand open branches each have
 /// more is larger than 2 GiB.
 pub const PENDING_MAX: u32 = (FAN_OUT as u32 - 1) * 5;
@@ -55,10 +54,10 @@ pub const OPCODE_LEAF: u32 = 0;
 /// An object of the layout in the upper bits, its length, and its scalars. Its
 /// references are popped.
 pub const OPCODE_OBJECT: u32 = 1;
-/// An object that there is already.
+/// A push of an object that exists already.
 pub const OPCODE_PUSH: u32 = 2;
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tag {
     /// `null`
@@ -71,7 +70,7 @@ pub enum Tag {
     Number,
     /// A string of at most [`PART_MAX_BYTES`](crate::lexer::PART_MAX_BYTES).
     String,
-    /// A key of at most as many.
+    /// A key of at most [`PART_MAX_BYTES`](crate::lexer::PART_MAX_BYTES).
     Key,
     /// A piece of a long string or key.
     Piece,
@@ -95,7 +94,7 @@ pub enum Tag {
 /// in bytes for a leaf, in children for a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the node is.
+    /// The node's kind.
     pub tag: Tag,
     /// How long it is.
     pub length: u32,
@@ -109,8 +108,8 @@ impl Header {
         self.length << Self::TAG_BITS | self.tag as u32
     }
 
-    /// From a word. A word that is no header is a node that something else
-    /// wrote to; no layout is its.
+    /// The header in a word. Errors: `InvalidLayout` for any other word. Such a node was written
+    /// by something else than this module.
     pub fn of(word: u32) -> Result<Header, Error> {
         const TAGS: [Tag; 14] = [
             Tag::Null,
@@ -148,7 +147,7 @@ pub struct Layouts {
 }
 
 impl Layouts {
-    /// Has the heap define them.
+    /// Has the heap define the layouts.
     pub fn define<I: Imports>(imports: &I) -> Result<Layouts, Failure> {
         const NONE: Words = Words { count: 0, references: 0 };
         const HEADER: Words = Words { count: 1, references: 0 };
@@ -200,7 +199,7 @@ impl Program {
         self.words.extend([layouts.kept << 8 | OPCODE_OBJECT, 0, header.word(), handle]);
     }
 
-    /// Pushes what exists already.
+    /// Pushes an object that exists already.
     pub fn push(&mut self, object: Reference) {
         self.words.extend([OPCODE_PUSH, object]);
     }
@@ -279,9 +278,8 @@ impl<'a, I: Imports> Builder<'a, I> {
     }
 }
 
-/// The children of an open branch that wait on the shadow stack: how many, at
-/// each level, with the highest level deepest in the stack. This is all that the
-/// guest's memory has of them.
+/// How many children of an open branch wait on the shadow stack, at each level. The highest
+/// level is deepest in the stack. The guest's memory holds these counts alone.
 #[derive(Clone, Copy, Default)]
 pub struct Children {
     waiting: [u8; LEVELS],

@@ -1,21 +1,20 @@
 //! The nodes of a tree in the order of the document, read in batches.
 //!
 //! A walk keeps a stack of *steps*, the next one on top. A step is either an
-//! event to report or a node that has not been read yet. When such a node comes
-//! up, it is read together with those that stand highest below it, and each is
-//! replaced by its own steps: a leaf by one event, a container by its opening,
-//! its children, and its closing. So the order is that of a walk in depth, and a
-//! call reads hundreds of objects.
+//! event to report or an unread node. When an unread node is on top, it is read together
+//! with the unread nodes that stand highest below it. Each is replaced by its own steps: a
+//! leaf by one event, a container by its opening, its children, and its closing. So the
+//! order is that of a walk in depth, and a call reads hundreds of objects.
 //!
 //! 1. The steps from top to bottom are the rest of the document in its order.
-//! 2. Above [`STEPS_MANY`] steps fewer nodes are read at a time, so the stack
-//!    holds that many and what a depth-first walk needs: the waiting siblings
-//!    on the way down to one node.
-//! 3. No root names the references in the steps. They are in the tree, which
-//!    one names, and which changes only in the numbers that were read before.
+//! 2. Above [`STEPS_MANY`] steps fewer nodes are read at a time. So the stack holds no
+//!    more than that many steps and those of a depth-first walk: the waiting siblings on
+//!    the way down to one node.
+//! 3. No root names the references in the steps. Their objects are in the tree, whose root
+//!    is on the shadow stack. The tree changes only in numbers that were read before.
 //!
-//! Numbers go to the [`Sum`] as they are read, ahead of their events: a sum is the
-//! same in any order, and so no text has to wait in a step.
+//! Numbers go to the [`Sum`] when they are read, ahead of their events. The order of a sum
+//! does not matter, and so no text has to wait in a step.
 
 use alloc::vec::Vec;
 
@@ -31,15 +30,15 @@ const READ_NODES: usize = 1024;
 /// The most words that a read gives, a single larger node excepted.
 const READ_WORDS: u32 = 32 * 1024;
 
-/// How many steps are looked through for nodes to read.
+/// How many steps are searched for nodes to read.
 const LOOK_AT_STEPS: usize = 4 * READ_NODES;
 
-/// From this many steps on, [`READ_NODES_WHEN_MANY`] are read at a time.
+/// From this many steps on, [`READ_NODES_WHEN_MANY`] nodes are read at a time.
 const STEPS_MANY: usize = 64 * 1024;
 
 const READ_NODES_WHEN_MANY: usize = 16;
 
-/// What a document holds, from its start to its end.
+/// An event of a document. The events come in the document's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// `null`
@@ -91,7 +90,7 @@ pub struct Walk<'a, I> {
     steps: Vec<Step>,
     /// The length, so far, of the long text that the walk is in.
     long_text_characters: u32,
-    // What follows is empty between reads, and keeps its memory.
+    // The fields from here on are empty between reads, and keep their memory.
     batch: Vec<Reference>,
     found: Vec<usize>,
     old_steps: Vec<Step>,
@@ -176,8 +175,8 @@ impl<'a, I: Imports> Walk<'a, I> {
         Ok(())
     }
 
-    /// Notes where in an answer of `read-objects` each object's words begin. The
-    /// answer may have fewer objects than were asked for.
+    /// Notes at which word of an answer of `read-objects` each object begins. The answer may have
+    /// fewer objects than were asked for.
     fn find_objects(&mut self, words: &[u32]) {
         self.found.clear();
         let mut at = 0;
@@ -268,7 +267,7 @@ impl<'a, I: Imports> Walk<'a, I> {
     }
 }
 
-/// How many characters the first `length` bytes of `words` have, which are UTF-8.
+/// How many characters the first `length` bytes of `words` have. The bytes are UTF-8.
 fn count_characters(words: &[u32], length: u32) -> u32 {
     const CONTINUATION: core::ops::RangeInclusive<u8> = 0x80..=0xBF;
     tree::bytes_of(words, length).filter(|byte| !CONTINUATION.contains(byte)).count() as u32

@@ -1,9 +1,9 @@
 //! Decimals that live in the host, behind handles.
 //!
 //! The table gives every decimal a number of its own and never gives a number
-//! twice, so it can tell a second release from a release of something it never
-//! made. A guest's mistake is no error for the guest to handle: it is counted
-//! here, and the host reads [`Decimals::check`] when the guest is done.
+//! twice. So the table can tell a second release from the release of a handle that it
+//! never gave out. The guest is not told of its mistakes: the table counts them, and the
+//! host reads [`Decimals::check`] when the guest is done.
 //!
 //! Invariants:
 //! 1. `made() == released() + live()`.
@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 
 use bigdecimal::{BigDecimal, Zero};
 
-/// Exponents as written go no further than this, either way: a decimal of more
-/// digits is a document's mistake or malice, and would take the host's memory.
+/// The largest exponent, and without its sign the smallest. A larger one is a document's mistake
+/// or malice, and its decimal would take the host's memory.
 pub const EXPONENT_LIMIT: i64 = 100_000;
 
 /// The decimals that a guest holds.
@@ -29,7 +29,7 @@ pub struct Decimals {
     faults: Faults,
 }
 
-/// What a guest did wrong with handles. All zero in a right one.
+/// A guest's mistakes with handles, counted. All are 0 for a guest without mistakes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Handles released that had been released before.
@@ -43,8 +43,8 @@ pub struct Faults {
 }
 
 impl Decimals {
-    /// Makes a decimal of a number as JSON writes it. `None` where the text is
-    /// no such number, or its exponent is past [`EXPONENT_LIMIT`].
+    /// Makes a decimal of a number as JSON writes it; `None` if the text is another, or if
+    /// the exponent is past [`EXPONENT_LIMIT`].
     pub fn parse(&mut self, text: &[u8]) -> Option<u32> {
         let text = std::str::from_utf8(text).ok()?;
         if !is_json_number(text) || exponent(text)?.abs() > EXPONENT_LIMIT {
@@ -108,8 +108,8 @@ impl Decimals {
         self.peak
     }
 
-    /// Whether every handle given out was released exactly once, and none was
-    /// used after that: what was wrong, if anything.
+    /// Checks that every handle given out was released exactly once, and that no handle was
+    /// used after its release. Errors: the counts of what was wrong.
     pub fn check(&self) -> Result<(), Faults> {
         let faults = Faults { unreleased: self.live() as u64, ..self.faults };
         if faults == Faults::default() { Ok(()) } else { Err(faults) }
@@ -120,7 +120,7 @@ impl Decimals {
         self.first + self.table.len() as u32
     }
 
-    /// Where in the table a handle is, unless it is too old to be there.
+    /// The place of a handle in the table; none for a handle before the first in the table.
     fn place(&self, handle: u32) -> Option<usize> {
         handle.checked_sub(self.first).map(|place| place as usize)
     }
@@ -137,7 +137,7 @@ impl Decimals {
         handle
     }
 
-    /// The decimal of a handle; zero, and a fault noted, where there is none.
+    /// The decimal of a handle. A handle without a decimal gives zero, and is counted as a fault.
     fn value(&mut self, handle: u32) -> BigDecimal {
         match self.get(handle) {
             Some(value) => value.clone(),
@@ -192,8 +192,8 @@ fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// The exponent written in a JSON number, 0 where there is none; `None` where
-/// it is too large for an `i64`.
+/// The exponent written in a JSON number, or 0 if the number has no exponent; `None` if the
+/// exponent is too large for an `i64`.
 fn exponent(text: &str) -> Option<i64> {
     match text.split_once(['e', 'E']) {
         Some((_, exponent)) => exponent.parse().ok(),

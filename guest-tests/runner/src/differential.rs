@@ -1,8 +1,10 @@
-//! The differential test: one trace of the model's, recorded on the native collector and
-//! replayed on it again, on the core module and the components under wasmtime, and on the
-//! component under jco. The core module and the base component also come with their
-//! arithmetic checked, so that an overflow traps. Every answer must be the same, to the last released handle; and
-//! the same program with each growth of memory refused in turn.
+//! The differential test. A trace of the model is recorded on the native collector. It is
+//! replayed on the native collector, on the core module and the components under wasmtime, and
+//! on the component under jco. The core module and the base component are also built with
+//! checked arithmetic, so that an overflow traps. Every answer must be the recorded one, to the
+//! last released handle.
+//!
+//! A second test runs one program once for each growth of its memory, and refuses that growth.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,15 +35,16 @@ pub struct Collectors {
 /// Which operations a program has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// Those that both doors have: four executions.
+    /// The operations that both doors have. Its traces run on every host.
     Common,
-    /// All of the core door's: native and core.
+    /// The operations of the core door. Its traces run natively and on the core module.
     Core,
-    /// All of the component's: native, and the component on both hosts.
+    /// The operations of the component. Its traces run natively and on the component, on both
+    /// hosts.
     Component,
 }
 
-/// What some traces covered.
+/// Counts of what some traces covered.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Covered {
     /// Traces.
@@ -57,7 +60,7 @@ pub struct Covered {
 }
 
 impl Program {
-    /// Each of them.
+    /// Every kind of program.
     pub const ALL: [Program; 3] = [Program::Common, Program::Core, Program::Component];
 
     fn names(self) -> Vec<Name> {
@@ -71,11 +74,11 @@ impl Program {
 }
 
 impl Collectors {
-    /// Compiles those of a folder of artifacts.
+    /// Compiles the collectors in a folder of artifacts.
     ///
     /// # Errors
     ///
-    /// Names what is missing.
+    /// Names the artifact that is missing.
     pub fn load(artifacts: &Path) -> Result<Self> {
         Ok(Collectors {
             core: CoreModule::load(&artifacts.join("tether_gc.core.wasm"))?,
@@ -180,14 +183,15 @@ impl Collectors {
     }
 
     /// Runs a program on the core module once for each growth of its memory, and refuses
-    /// that one.
+    /// that growth.
     pub fn refuse_growths_of_core(&self, seed: u64, steps: u32, every: u64) -> Refusals {
         refuse_each_growth(seed, steps, every, |refused| {
             CoreSubject::start(&self.core, &GROWING, refused)
         })
     }
 
-    /// The same on the component.
+    /// Runs a program on the component once for each growth of its memory, and refuses that
+    /// growth.
     pub fn refuse_growths_of_component(&self, seed: u64, steps: u32, every: u64) -> Refusals {
         refuse_each_growth(seed, steps, every, |refused| {
             ComponentSubject::start(&self.component, &GROWING, refused)
@@ -199,7 +203,7 @@ fn native(setup: &Setup) -> Result<Native> {
     Ok(Native::new(setup.options, setup.most_pages, setup.gap_pages)?)
 }
 
-/// As jco's `configure` takes them.
+/// Options as jco's `configure` takes them.
 fn options(options: &Options) -> Value {
     let mut wit = json!({
         "heapLimitBytes": limit_word(options.heap_limit_bytes),

@@ -33,7 +33,7 @@ pub struct Program {
     component: Component,
 }
 
-/// What a run gave.
+/// The result of a run.
 pub struct Run {
     /// What the program returned, or the message of the trap that ended it.
     pub outcome: std::result::Result<Outcome, String>,
@@ -51,7 +51,7 @@ pub struct Run {
     pub elapsed: Duration,
 }
 
-/// What is around a run, besides its settings.
+/// The surroundings of a run: all that its settings do not say.
 #[derive(Clone, Copy, Default)]
 pub struct Surroundings<'a> {
     /// The environment variable `TETHER_GC`, for a collector built for WASI.
@@ -142,7 +142,7 @@ impl decimals::Host for Host {
         for (index, end) in ends.iter().map(|end| *end as usize).enumerate() {
             let text = texts.get(begin..end).unwrap_or_default();
             let Some(decimal) = self.decimals.parse(text) else {
-                // The guest never sees what this batch made before.
+                // The guest never sees the decimals that this batch made before the refused one.
                 made.iter().for_each(|made| self.decimals.release(*made));
                 return Err(Refused { index: index as u32 });
             };

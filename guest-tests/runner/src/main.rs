@@ -24,7 +24,7 @@ Options:
   --door NAME          the collector's door, for the report (component)
   --heap-limit N       bytes that the collector may take
   --gc-options TEXT    the environment variable TETHER_GC
-  --echo-trace         copy what the collector traces to stderr
+  --echo-trace         copy the collector's trace to stderr
   -h, --help           print this
 
 Prints one JSON object. Exit code 0 for success, 1 for an error that the object
@@ -79,7 +79,7 @@ fn run(options: Options) -> Result<ExitCode> {
     }))
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut files: Vec<OsString> = Vec::new();
     let mut settings = Settings {

@@ -1,13 +1,14 @@
 //! A run as one JSON object: what `cargo xtask run --json` prints.
 //!
-//! The harness for jco prints the same fields. A field whose value never came
-//! to be, because the run ended early, is null.
+//! The harness for jco prints the same fields. If a run ended before a
+//! field had a value, the field is null.
 
 use serde_json::{Map, Value, json};
 
-use crate::ledger::{ErrorCode, Failure, Outcome, Report, Run, Statistics};
+use crate::ledger::{Failure, Outcome, Report, Run, Statistics};
+use crate::subject::code;
 
-/// What the report says of a run that it cannot see in the run itself.
+/// The facts for a report that stand outside the run itself.
 pub struct Circumstances<'a> {
     /// Which host ran it.
     pub host: &'a str,
@@ -52,14 +53,15 @@ pub fn of_run(run: &Run, around: &Circumstances<'_>) -> (Value, Ending) {
     (Value::Object(fields), ending)
 }
 
-/// The report where no run came about, with the reason.
+/// The report of a run that did not begin, with the reason.
 pub fn of_no_run(around: &Circumstances<'_>, kind: &str, message: &str) -> Value {
     let mut fields = empty(around);
     fields.insert("error".to_owned(), json!({ "kind": kind, "message": message }));
     Value::Object(fields)
 }
 
-/// Every field that a report always has, in order; null where it is not known yet.
+/// Every field that a report always has, in order. A field whose value is not known yet is
+/// null.
 fn empty(around: &Circumstances<'_>) -> Map<String, Value> {
     const UNKNOWN: [&str; 11] = [
         "numbers",
@@ -116,9 +118,9 @@ fn add_report(fields: &mut Map<String, Value>, report: &Report) {
     set("depth", json!(report.depth));
 }
 
-/// The `error` object of a run, where it has one. A trap comes first, then what
-/// the program says; wrong handles are named only where nothing else is wrong,
-/// but are always a part of the object.
+/// The `error` object of a run, if something went wrong. Its `kind` is the first of: a trap; the
+/// program's own error; wrong handles. The counts of wrong handles are always a part of the
+/// object.
 fn error_of(run: &Run) -> Option<(Value, Ending)> {
     let handles = run.handles.err().map(|faults| {
         json!({
@@ -159,33 +161,10 @@ fn of_failure(failure: &Failure) -> Value {
         Failure::Collector(failure) => {
             json!({
                 "kind": "collector",
-                "reason": code_name(failure.reason.code),
+                "reason": code(failure.reason.code as u32).text(),
                 "figure": failure.reason.value,
                 "during": failure.during,
             })
         }
-    }
-}
-
-/// The name that an error has in WIT.
-pub fn code_name(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::OutOfMemory => "out-of-memory",
-        ErrorCode::WrapTableFull => "wrap-table-full",
-        ErrorCode::RootStackFull => "root-stack-full",
-        ErrorCode::NoSuchRoot => "no-such-root",
-        ErrorCode::NoScope => "no-scope",
-        ErrorCode::InvalidRef => "invalid-ref",
-        ErrorCode::InvalidLayout => "invalid-layout",
-        ErrorCode::OutOfBounds => "out-of-bounds",
-        ErrorCode::ReferenceSlot => "reference-slot",
-        ErrorCode::AlreadyRegistered => "already-registered",
-        ErrorCode::NotRegistered => "not-registered",
-        ErrorCode::NotPinned => "not-pinned",
-        ErrorCode::InvalidInstruction => "invalid-instruction",
-        ErrorCode::InvalidOption => "invalid-option",
-        ErrorCode::AlreadyStarted => "already-started",
-        ErrorCode::Busy => "busy",
-        ErrorCode::Closed => "closed",
     }
 }

@@ -5,21 +5,22 @@ mod component;
 mod core;
 
 pub use component::{CollectorComponent, ComponentSubject, Released, component_has};
-pub use core::{CoreModule, CoreSubject, core_has};
+pub use core::{CoreModule, CoreSubject, core_has, option_words, state};
 
 use std::ops::Range;
 
 use tether_gc::Sizing;
+use tether_model::call::Code;
 use wasmtime::ResourceLimiter;
 
-/// Memory that refuses some of its growths, by their numbers.
+/// A limiter that refuses some growths of memory, by their numbers.
 #[derive(Debug, Default)]
 pub struct Growth {
     /// How often memory grew, or was asked to.
     pub asked: u64,
     /// How often it refused.
     pub refused: u64,
-    /// Which it refuses.
+    /// The numbers of the growths that it refuses.
     pub refuse: Range<u64>,
 }
 
@@ -30,7 +31,7 @@ impl ResourceLimiter for Growth {
         _: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // The memory that an instance starts with is no growth.
+        // An instance's first pages do not count as growth.
         if current == 0 {
             return Ok(true);
         }
@@ -58,4 +59,9 @@ pub fn sizing_words(sizing: Sizing) -> (u32, u32) {
 /// A limit as both doors take it: 0 for none.
 pub fn limit_word(heap_limit_bytes: u64) -> u32 {
     u32::try_from(heap_limit_bytes).unwrap_or(0)
+}
+
+/// The error with a number of WIT's `error-code`, which counts from 0.
+pub fn code(number: u32) -> Code {
+    Code::from_number(number + 1).expect("a code of the interface")
 }

@@ -10,19 +10,19 @@ use std::time::Instant;
 use wasmtime::Result;
 use wasmtime::component::{ComponentType, Linker, Lower, Resource, ResourceType};
 
-/// What a guest sees of the process around it.
+/// The process that a guest sees.
 pub struct Wasi {
     /// Environment variables.
     pub environment: Vec<(String, String)>,
     /// Everything that the guest wrote to stderr.
     pub stderr: Vec<u8>,
-    /// Whether what it writes also goes to this process's stderr.
+    /// Whether the guest's stderr also goes to this process's.
     pub echo: bool,
     started: Instant,
 }
 
 impl Wasi {
-    /// A process with one environment variable, `TETHER_GC`, where given.
+    /// A process whose environment has the variable `TETHER_GC`, if a value is given.
     pub fn new(gc_options: Option<&str>) -> Self {
         Wasi {
             environment: gc_options
@@ -46,7 +46,7 @@ impl Wasi {
 
 /// A store's data that has a [`Wasi`].
 pub trait HasWasi: 'static {
-    /// That part of it.
+    /// The [`Wasi`] in the data.
     fn wasi(&mut self) -> &mut Wasi;
 }
 

@@ -1,4 +1,4 @@
-"""What Vera's own collector cannot do, and Tether can."""
+"""Programs that Vera's own collector cannot run, and Tether can."""
 
 import unittest
 from pathlib import Path
@@ -7,7 +7,7 @@ from tether_vera import compiled, host
 from tether_vera.swap import Limits
 
 _FOLDER = Path(__file__).resolve().parent.parent / "beyond"
-#: A fixed table and a fixed stack: Vera says `unreachable` for either.
+#: Vera's word for a full table and for a full stack, whose sizes are fixed.
 _FULL = "unreachable"
 
 
@@ -66,7 +66,7 @@ class Beyond(unittest.TestCase):
         )
 
     def test_fewer_than_1_500_entries_are_left_of_5_000(self) -> None:
-        # Two decimals a round, one of them a sum.
+        # A round makes two decimals, one of them a sum.
         outcome = self.on_tether("decimals_passing", 10_000)
         self.assertLess(outcome.host_entries, 1_500)
 
@@ -74,7 +74,7 @@ class Beyond(unittest.TestCase):
         few, many = (self.on_tether("constant_live", rounds) for rounds in (30_000, 300_000))
         self.assertEqual(few.value, many.value)
         self.assertEqual(few.peak_heap_bytes, many.peak_heap_bytes)
-        # Vera's grows: freed blocks are never split, nor joined.
+        # Vera's own heap grows: it never splits or joins freed blocks.
         own_few, own_many = (self.on_own("constant_live", rounds) for rounds in (30_000, 300_000))
         self.assertEqual(own_many.value, many.value)
         self.assertGreater(own_many.peak_heap_bytes, 2 * own_few.peak_heap_bytes)

@@ -1,4 +1,4 @@
-"""Vera's host, unchanged, on Tether: what it reports, and what is left behind."""
+"""Vera's host, unchanged, on Tether: its reports, and its state after `uninstall`."""
 
 import contextlib
 import io
@@ -114,7 +114,7 @@ class Install(unittest.TestCase):
         self.assertEqual(host.verify(), 0)
         low = host.last_execution()
         exports = low.instance.exports(low.store)
-        # The metadata's own metadata, at the beginning of the block of an object.
+        # A byte of the metadata's own metadata, at the beginning of an object's block.
         object = exports["vera.alloc"](low.store, 16)
         exports["vera.memory"].write(low.store, b"\x10", object & ~0xFFFF)
         self.assertEqual(host.verify(), 2)
@@ -132,7 +132,7 @@ class Install(unittest.TestCase):
         large = compiled.execute(self.program, "many", ["2000"]).peak_heap_bytes
         self.assertTrue(low.swapped)
         self.assertLess(peak, 200_000)
-        # 2,000 objects of 24 bytes fit in a block, which has been reached as a whole.
+        # 2,000 objects of 24 bytes fit in one block, and the objects reached its end.
         self.assertGreaterEqual(large, 48_000)
         text = "x" * 3_000_000
         peak = compiled.execute(self.program, "text", [text]).peak_heap_bytes

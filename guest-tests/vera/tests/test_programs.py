@@ -1,4 +1,4 @@
-"""Every program prints what it should: on Vera's own collector, on Tether, and on
+"""Every program prints the expected text: on Vera's own collector, on Tether, and on
 Tether while it collects at every allocation, where an object that nothing roots is
 gone at once. Behind each run on Tether the heap is verified."""
 

@@ -1,4 +1,4 @@
-"""The parser of s-expressions, and what the swap takes out and puts in."""
+"""The parser of s-expressions, and the forms that the swap takes out and puts in."""
 
 import re
 import unittest
@@ -91,11 +91,11 @@ class Swap(unittest.TestCase):
 
     def test_a_known_size_is_allocated_in_line(self) -> None:
         (main,) = [field for field in self.swapped(_PROGRAM) if field[1:2] == ["$:main"]]
-        # Behind the local that the code names by number.
+        # The new locals stand behind the local that the code names by number.
         locals_at = [item[1] for item in main if sexpr.head(item) == "local"]
         self.assertEqual(locals_at, ["$l1", "$tether.object", "$tether.scratch"])
         code = [item for item in main if isinstance(item, str)]
-        # Once where the window has no room, and once where the size is not known.
+        # One call if the window has no room, and one for the size that is not known.
         self.assertEqual(code.count("$alloc"), 2)
         at = code.index("i32.store16")
         self.assertEqual(code[at + 1 : at + 3], ["offset=0", "align=1"])

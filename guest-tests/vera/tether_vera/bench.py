@@ -31,7 +31,7 @@ _FEWEST_RUNS = 3
 
 @dataclass(frozen=True)
 class Row:
-    """A program and what it is called with."""
+    """A program and its arguments."""
 
     name: str
     program: Path
@@ -82,7 +82,7 @@ class Samples:
 
 
 def run(rows: list[Row], limits: Limits, repeat: int, as_json: bool) -> int:
-    """Measures rows and prints them; 1 where the collectors disagree."""
+    """Measures rows and prints them. Gives 1 if the collectors disagree, else 0."""
     return host.with_deep_stack(lambda: _run(rows, limits, repeat, as_json))
 
 
@@ -171,7 +171,7 @@ def _line(width: int, name: str, *cells: str) -> str:
     return name.ljust(width) + "".join(cell.rjust(15) for cell in cells)
 
 
-#: Decimals as handles and nothing more, in Wasm: what is left is the collector's part.
+#: Decimals in Wasm that are handles and nothing more, so that the time is the collector's.
 _COUNTED_DECIMALS = """
 (module
   (global $next (mut i32) (i32.const 0))

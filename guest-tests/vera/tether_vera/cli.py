@@ -16,7 +16,7 @@ from tether_vera.runtime import RuntimeProblem
 from tether_vera.sexpr import SyntaxProblem
 from tether_vera.swap import Limits, SwapProblem
 
-#: After so long the tests are taken to hang: they take a minute or two.
+#: The tests take a minute or two. After this time they count as hung.
 _TEST_SECONDS = 900
 _TESTS = Path(__file__).resolve().parent.parent / "tests"
 
@@ -38,7 +38,7 @@ everything up and gives the same commands.
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and gives its exit code: 0 for success and 1 for an error;
-    `run` gives what Vera's own gives, 2 stands for options that are wrong."""
+    `run` gives the exit code of Vera's own `run`; 2 stands for wrong options."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help"):
         print(_USAGE, end="")
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        # The thread that runs a program cannot be asked to end.
+        # Nothing can end the thread that runs a program.
         sys.stdout.flush()
         os._exit(130)
 
@@ -166,7 +166,7 @@ def _test(words: list[str]) -> int:
         "names", nargs="*", metavar="NAMES", help="as test_swap, or test_swap.Class.test"
     )
     options = parser.parse_args(words)
-    # A heap that a fault has spoilt may have a program run for ever.
+    # On a spoilt heap a program may run for ever.
     faulthandler.dump_traceback_later(_TEST_SECONDS, exit=True)
     sys.path.insert(0, str(_TESTS))
     loader = unittest.TestLoader()
@@ -176,7 +176,7 @@ def _test(words: list[str]) -> int:
         suite = loader.discover(str(_TESTS))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     faulthandler.cancel_dump_traceback_later()
-    # Nothing here is skipped; a test that was has not passed.
+    # No test may be skipped: a skipped one has not passed.
     passed = result.wasSuccessful() and result.testsRun and not result.skipped
     return 0 if passed else 1
 
@@ -191,7 +191,7 @@ def _prepare(words: list[str]) -> int:
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", default=runtime.default_path(),
-        help="where the result goes (where this package looks for it)",
+        help="the file of the result (default: the one that this package reads)",
     )  # fmt: skip
     options = parser.parse_args(words)
     text = runtime.prepare(options.core.read_text(encoding="utf-8"))
@@ -214,13 +214,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits of the program on Tether")
     for name, text in (
         ("shadow_stack_slots", "slots of the shadow stack"),
-        ("heap_bytes", "bytes that the collector may keep; 0 for what fits below 2 GiB"),
+        ("heap_bytes", "bytes that the collector may keep; 0 for as many as fit below 2 GiB"),
         ("wrap_entries", "handles that may be alive at once"),
         ("handle_floor", "registrations that start a collection"),
         (
             "growth_percent",
-            "how much the heap grows between collections, in percent of what is "
-            "live; 0 for the collector's own judgement",
+            "how much the heap grows between collections, in percent of the live "
+            "bytes; 0 for the collector's own sizing",
         ),
         ("stress", "collect at every so many allocations; 0 for never"),
     ):

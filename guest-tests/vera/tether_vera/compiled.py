@@ -23,21 +23,21 @@ class CompileProblem(ValueError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an execution: a result or a trap."""
+    """The outcome of an execution: a result or a trap."""
 
     stdout: str
-    #: What the function returned.
+    #: The function's result.
     value: Any = None
     peak_heap_bytes: int = 0
     #: Entries that the host still keeps, of each kind.
     host_entries: int = 0
-    #: Vera's name for the trap, and what it says.
+    #: Vera's name for the trap, and its message.
     trap: str | None = None
     message: str = ""
 
 
 def compile_file(path: Path) -> CompileResult:
-    """What Vera makes of a file, before any swap."""
+    """A file as Vera compiles it, before any swap."""
     try:
         logical, source, tree = _load_and_parse(str(path))
         ast = transform(tree)

@@ -1,19 +1,19 @@
-;; What stands between a Vera program and the collector: the same names and types
-;; as Vera's own `$alloc` and `$register_wrapper`, over the functions of
-;; docs/core-abi.md. The swap supplies what depends on the program: `$gc_sp`,
-;; `$gc_stack_limit`, `$heap_ptr`, `$tether.exhausted` and `$tether.decref`.
+;; The glue between a Vera program and the collector: functions with the names and types
+;; of Vera's own `$alloc` and `$register_wrapper`, over the functions of
+;; docs/core-abi.md. The swap supplies the definitions that depend on the program:
+;; `$gc_sp`, `$gc_stack_limit`, `$heap_ptr`, `$tether.exhausted` and `$tether.decref`.
 ;;
 ;; 1. The program keeps its shadow-stack pointer in a global, `$gc_sp`, which its
-;;    host reads and sets too; the collector keeps it in memory, at state + 12. It
-;;    is stored there before every call that may collect. Nothing of the
-;;    collector's moves it, so nothing is read back.
+;;    host reads and sets too. The collector keeps its pointer in memory, at state + 12.
+;;    The glue stores the program's pointer there before every call that may collect.
+;;    These calls leave the pointer as it is, so the glue does not read it back.
 ;; 2. `$heap_ptr` only rises: to the highest address that an object or the window
-;;    has reached, less what lies below the heap and is not the program's. Vera's
+;;    has reached, less the memory below the heap that is not the program's. Vera's
 ;;    host reads it as the peak of the heap.
-;; 3. No word outside the heap is written but the collector's state.
+;; 3. Outside the heap the glue writes to the collector's state alone.
 
-;; The program's `$alloc`, for sizes that it does not know when it is compiled, for
-;; large ones, and where the window has no room for the code in line.
+;; The program's `$alloc`: for sizes that are not known when the program is compiled, for
+;; large objects, and for small ones if the window has no room for the inline code.
 (func $alloc (param $size i32) (result i32)
   (local $object i32)
   (local $reached i32)
@@ -22,8 +22,8 @@
   (local.set $object
     (if (result i32) (i32.le_u (local.get $size) (i32.const 64))
       (then
-        ;; Up to eight granules: every word is a reference slot, so that the object is
-        ;; traced as a conservative one is. Zero bytes take a granule.
+        ;; An object of up to eight granules has only reference slots, so that it is traced
+        ;; like a conservative one. Zero bytes take a granule.
         (local.set $granules
           (i32.shr_u
             (i32.add (select (local.get $size) (i32.const 1) (local.get $size)) (i32.const 7))
@@ -58,12 +58,12 @@
       (local.get $wrapper) (local.get $kind) (local.get $handle) (i32.const 0)))
   (if (local.get $error)
     (then
-      ;; 1 out of memory, 2 table full: the program has used up what there is. The
-      ;; rest cannot come from a program, only from a fault in a compiler or a host.
+      ;; 1 out of memory, 2 wrap table full: the program has used up its memory or its
+      ;; table. Other errors come from a fault in a compiler or a host alone.
       (if (i32.le_u (local.get $error) (i32.const 2)) (then (call $tether.exhausted)))
       (unreachable))))
 
-;; The collector's one import. It may not be called back from in here, and Vera's
+;; The collector's one import. Nothing may call the collector from in here, and Vera's
 ;; host does not.
 (func $tether.release (param $handles i32) (param $count i32) (result i32)
   (local $end i32)
@@ -92,7 +92,7 @@
 
 (start $tether.begin)
 
-;; For whoever looks at the heap from outside: the runner and the tests.
+;; Exports for the runner and the tests, which look at the heap from outside.
 (export "tether.read_statistics" (func $tether.read_statistics))
 (export "tether.verify" (func $tether.verify))
 

@@ -2,11 +2,12 @@
 
 Vera's host compiles a program's text with `wasmtime.Module` inside
 `vera.codegen.api`. `install` gives that module, and no other, a `wasmtime` whose
-`Module` swaps the collector first and whose `Config` allows the deeper recursion that
-the larger shadow stack does. All else, Vera's compiler included, stays as it is.
+`Module` swaps the collector first. The larger shadow stack allows a deeper recursion,
+and the `Config` of that `wasmtime` allows it too. All else, Vera's compiler included,
+stays as it is.
 
 1. `uninstall` leaves Vera as it was.
-2. Where the host asks which instruction trapped, it is told from the code that ran.
+2. When the host asks which instruction trapped, the answer comes from the code that ran.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from tether_vera.swap import Limits, swap
 
 #: How much stack `with_deep_stack` gives a program's calls.
 DEEP_WASM_STACK_BYTES = 256 << 20
-#: What Python and Wasmtime need of the same stack.
+#: How much of that stack Python and Wasmtime need.
 _HOST_STACK_BYTES = 16 << 20
 
 
 @dataclass
 class Execution:
-    """What is known of the last program that this thread had compiled."""
+    """The last program that this thread had compiled."""
 
     #: The code that runs.
     wasm: bytes | None = None
@@ -55,7 +56,7 @@ _originals: dict[str, Any] = {}
 
 
 def last_execution() -> Execution:
-    """Of this thread."""
+    """The last execution of this thread."""
     if not hasattr(_thread, "execution"):
         _thread.execution = Execution()
     return _thread.execution
@@ -70,14 +71,14 @@ def install(
 ) -> None:
     """From now on, programs that Vera's host executes in this process run on Tether.
 
-    `runtime` is the collector's text, or where it is; by default what `cargo xtask
-    vera` put into the virtual environment. `wasm_stack_bytes` is how much of a
-    thread's stack a program's calls may use: the thread must have that much and some
-    more, or the process is killed where the program recurses too deep. Without it
-    Wasmtime's 512 KiB stay. `imports` is the text of a module whose exports stand in
-    for the host's functions of those names, for measurements.
+    `runtime` is the collector's text, or its path; by default the text that `cargo xtask
+    vera` put into the virtual environment. `wasm_stack_bytes` is how much of a thread's
+    stack a program's calls may use; by default Wasmtime's 512 KiB. The thread must have
+    that much and some more, or the process is killed if the program recurses too deep.
+    `imports` is the text of a module for measurements: its exports stand in for the
+    host's functions of those names.
 
-    A second call replaces what the first said.
+    A second call replaces the settings of the first.
     """
     if not isinstance(runtime, Runtime):
         runtime = runtimes.load(runtime)
@@ -154,7 +155,7 @@ class _Swapping:
         return module
 
     def _eager(self) -> Limits:
-        """Where Vera's own collector would collect at every allocation, so does Tether."""
+        """The limits; with stress if Vera's own collector would collect at every allocation."""
         if flag_enabled("VERA_EAGER_GC") and self._limits.stress == 0:
             return replace(self._limits, stress=1)
         return self._limits
@@ -214,14 +215,14 @@ _STATISTICS = (
 
 
 def statistics() -> dict[str, int] | None:
-    """What Tether says of the heap of this thread's last execution; none where that
-    ran on Vera's own collector, or never began."""
+    """Tether's statistics of this thread's last execution; none if the execution ran on
+    Vera's own collector, or never began."""
     execution = last_execution()
     if not execution.swapped or execution.instance is None:
         return None
     store, exports = execution.store, execution.instance.exports(execution.store)
     form = struct.Struct("<" + "".join(letter for _, letter in _STATISTICS))
-    # Behind the stack and the word that the collector wants there.
+    # The scratch memory lies behind the stack and its spare word.
     into = exports["vera.gc_stack_limit"].value(store) + 8
     error = exports["tether.read_statistics"](store, into)
     if error:
@@ -255,8 +256,8 @@ def with_deep_stack(work: Callable[[], _T]) -> _T:
 
 
 def limit_reached(limits: Limits) -> tuple[str, int] | None:
-    """Which limit this thread's last execution, on Tether, came to the end of, as the
-    command line names it, and its value; none where it did not, or ended otherwise."""
+    """The limit that ended this thread's last execution on Tether, by its name on the
+    command line, and its value; none if the execution ended otherwise."""
     execution = last_execution()
     if not execution.swapped or execution.instance is None:
         return None
@@ -272,21 +273,21 @@ def limit_reached(limits: Limits) -> tuple[str, int] | None:
         return None
     if figures["wrappers_live"] >= limits.wrap_entries:
         return "wrap-entries", limits.wrap_entries
-    # What was asked for last did not fit, and nobody knows how much that was.
+    # The last request did not fit, and its size is not known.
     if 0 < limits.heap_bytes < 2 * figures["heap_bytes"]:
         return "heap-bytes", limits.heap_bytes
     return None
 
 
-#: Invariants of ARCHITECTURE.md that a program breaks without harm when words that
-#: are no references lie where references may: and in Vera's objects any may. The
-#: collector names them only where no other is broken.
+#: The invariants of references and of roots, by their numbers in ARCHITECTURE.md. A program
+#: breaks them without harm if a slot for references holds another word, and in Vera's objects
+#: every word is such a slot. The collector names these two only if no other is broken.
 _STRICTER_THAN_NEEDED = (4, 10)
 
 
 def verify() -> int:
-    """What `tether_verify` says of the heap of this thread's last execution: 0 where it
-    is sound, or the number of the invariant that does not hold."""
+    """The answer of `tether_verify` on the heap of this thread's last execution: 0 if the
+    heap is sound, or the number of the invariant that does not hold."""
     execution = last_execution()
     if not execution.swapped or execution.instance is None:
         raise RuntimeError("the last program did not run on Tether: there is nothing to verify")

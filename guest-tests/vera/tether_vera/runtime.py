@@ -3,14 +3,14 @@
 `prepare` makes it, once for each build of the collector, from the core module as
 text (`wasm-dis --all-features tether_gc.core.wasm`) and from `glue.wat`:
 
-1. Every identifier of the core module gets the prefix `$tether.`, so that none is
-   the program's; functions that it exports have their exported names.
-2. Exports are gone, and with them what only they reached. The memory and the one
-   import are gone too: the program's module supplies them.
+1. Every identifier of the core module gets the prefix `$tether.`, so that it differs
+   from the program's. Exported functions have their exported names.
+2. Exports are gone, and the definitions that only they reached. The memory and the
+   one import are gone too: the program's module supplies them.
 3. The first form is the global `$tether.state`, so that `load` finds the address of
    the state words without reading the rest.
 
-What is left is module fields in an order that may follow any program's.
+The text consists of module fields in an order that may follow any program's fields.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from tether_vera import sexpr
 from tether_vera.sexpr import Form, atoms, head
 
-#: What the glue calls, and what the runner calls to tell of the heap.
+#: The functions that the glue calls, and those that the runner calls to look at the heap.
 USED = (
     "tether_start",
     "tether_allocate_small",
@@ -34,7 +34,7 @@ USED = (
     "tether_verify",
 )
 
-#: Where the core module's own statics begin: below it memory is the program's.
+#: The beginning of the core module's own statics. Memory below is the program's.
 PROGRAM_BYTES = 1 << 20
 
 _PATH_VARIABLE = "TETHER_VERA_RUNTIME"
@@ -42,7 +42,7 @@ _GLUE = Path(__file__).with_name("glue.wat")
 
 
 class RuntimeProblem(RuntimeError):
-    """The collector's text is missing, or is not what this package was made for."""
+    """The collector's text is missing, or this package was not made for it."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class Runtime:
 
 
 def default_path() -> Path:
-    """Where `cargo xtask vera` puts the prepared text: in the virtual environment.
-    The environment variable TETHER_VERA_RUNTIME names another."""
+    """The path at which `cargo xtask vera` puts the prepared text, in the virtual
+    environment. The environment variable TETHER_VERA_RUNTIME names another path."""
     named = os.environ.get(_PATH_VARIABLE)
     return Path(named) if named else Path(sys.prefix) / "share" / "tether" / "runtime.wat"
 
 
 def load(path: Path | None = None) -> Runtime:
-    """Reads what `prepare` wrote."""
+    """Reads a text that `prepare` wrote."""
     path = path or default_path()
     try:
         text = path.read_text(encoding="utf-8")
@@ -111,8 +111,8 @@ def prepare(core: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-#: Which kind of thing an instruction's identifier names. Everywhere else it is a
-#: local or a label, which are a function's own.
+#: The kind of item that an instruction's identifier names. With any other instruction it names
+#: a local or a label, which are a function's own.
 _REFERENCES = {
     "call": "func",
     "return_call": "func",
@@ -130,8 +130,8 @@ _REFERENCES = {
 
 
 def _new_names(fields: list[Form], exports: dict[str, Form]) -> dict[tuple[str, str], str]:
-    """What each identifier of the core module, by its kind, is called beside a program.
-    The kinds have names of their own: `$0` may be a type and a function."""
+    """The new name of each identifier of the core module, by its kind. Each kind has names
+    of its own: `$0` may be a type and a function."""
     names = {}
     for field in fields:
         kind = head(field)
@@ -153,7 +153,7 @@ def _renamed(form: Form | str, names: dict[tuple[str, str], str]) -> Form | str:
         return form
     renamed = [_renamed(item, names) for item in form]
     if head(form) == "elem":
-        # Behind the offset it lists functions.
+        # Functions stand behind the segment's offset.
         renamed[4:] = [names.get(("func", item), item) for item in renamed[4:]]
     if head(form) == "call_indirect" and not isinstance(form[1], str):
         raise RuntimeProblem("an indirect call names no table: use `wasm-dis --all-features`")
@@ -171,7 +171,7 @@ def _with_table(field: Form, fields: list[Form]) -> Form:
 
 
 def _reachable(fields: list[Form], roots: list[str]) -> list[Form]:
-    """The fields that the roots need. Data is kept, since addresses lead to it."""
+    """The fields that the roots need. All data is kept, because code reaches it by address."""
     defined = {field[1]: field for field in fields if head(field) != "elem"}
     segments = [field for field in fields if head(field) == "elem"]
     reached: set[str] = set()

@@ -1,11 +1,11 @@
 """S-expressions of the WebAssembly text format: reading and writing them.
 
-A form is a list, everything else in it is an atom: a `str` exactly as it stood
-in the text, strings with their quotes and escapes. Comments and white space are
-dropped. Nothing here knows what a form means.
+A form is a list of forms and atoms. An atom is a `str` exactly as it stood in the text,
+strings with their quotes and escapes. Comments and white space are dropped. This module
+does not know the meaning of a form.
 
-1. `parse(write(forms)) == forms` for whatever `parse` returned.
-2. A text that is no sequence of balanced forms is refused, with line and column.
+1. `parse(write(forms)) == forms` for all forms that `parse` returned.
+2. A text with unbalanced forms is refused, with line and column.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Atom = str
 Form = list  # of Form | Atom
 
 #: One token, or white space and comments in front of it. A block comment is only
-#: recognised here by its opening: it may hold others, so `_skip_block` ends it.
+#: recognised here by its opening: it may hold others, so `_skip_block` finds its end.
 _TOKEN = re.compile(
     r"""
       (?P<space>   [ \t\r\n]+ | ;;[^\n]* )
@@ -32,7 +32,7 @@ _TOKEN = re.compile(
 
 
 class SyntaxProblem(ValueError):
-    """The text is no sequence of forms."""
+    """The text is not a sequence of forms."""
 
 
 def parse(text: str) -> list[Form | Atom]:
@@ -81,7 +81,7 @@ def head(form: Form | Atom) -> Atom | None:
 
 
 def string_bytes(atom: Atom) -> bytes:
-    """What a string literal stands for."""
+    """The bytes of a string literal."""
     body = atom[1:-1]
     out = bytearray()
     at = 0

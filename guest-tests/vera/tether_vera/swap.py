@@ -1,15 +1,15 @@
 """Takes Vera's own collector out of a module's text, and puts Tether's in.
 
-The collector's forms are found from the module's structure: what `alloc` and
-`register_wrapper` reach, and nothing else uses, is the collector's. Everything that
-the program and its host touch keeps its name, type and meaning:
+The collector's forms are found from the module's structure: they are the forms that
+`alloc` and `register_wrapper` reach and that nothing else uses. Every form that the
+program and its host touch keeps its name, type and meaning:
 
 1. `[0, data_end)` holds the program's active data segments, and nothing else writes
    there. The shadow stack lies behind the first pages of the core module's memory,
    and the collector's own memory behind that.
 2. Addresses of objects are above 255 and below 2 GiB: memory may not grow further.
 3. `gc_sp` is a global that the program and the host move; `gc_stack_limit` is the
-   first address behind the shadow stack; `heap_ptr` is what glue.wat says it is.
+   first address behind the shadow stack; glue.wat says what `heap_ptr` is.
 4. A module without `alloc` has no collector, and is left as it is.
 
 An allocation whose size is known is done in line, as docs/core-abi.md shows it.
@@ -30,42 +30,43 @@ _ADDRESS_PAGES = 1 << 15
 #: The largest object that a template describes.
 _SMALL_BYTES = 64
 _WORD_BYTES = 4
-#: Behind the shadow stack and its spare word: where the runner has the statistics written.
+#: Bytes behind the shadow stack and its spare word, for the statistics that the runner reads.
 _SCRATCH_BYTES = 128
-#: Entries of the wrap table at the start, where it may have as many.
+#: Entries of the wrap table at the start, unless the limit is lower.
 _FIRST_ENTRIES = 4096
 
-#: What glue.wat defines or uses, by the names under which a module exports it.
+#: The definitions that glue.wat makes or uses, by the names under which a module exports them.
 _SHARED = {
     "alloc": "$alloc",
     "gc_sp": "$gc_sp",
     "gc_stack_limit": "$gc_stack_limit",
     "heap_ptr": "$heap_ptr",
 }
-#: Sizings of the core door.
-_BALANCED, _BY_FACTOR = 0, 2
+#: Values of the option `sizing`.
+_SIZING_BALANCED = 0
+_SIZING_FACTOR = 2
 _DECREF = '"host_decref_handle"'
 
 
 class SwapProblem(ValueError):
-    """The module is not one that the swap understands, or it does not fit."""
+    """The swap does not understand the module, or the module does not fit."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a program may use. Vera's own collector has fixed limits."""
+    """The limits of a program. Vera's own collector has fixed limits."""
 
     #: Slots of the shadow stack; Vera's has 4,096.
     shadow_stack_slots: int = 1 << 20
-    #: Bytes that the collector may keep; 0 for what fits below 2 GiB.
+    #: Bytes that the collector may keep; 0 for as many as fit below 2 GiB.
     heap_bytes: int = 0
     #: Entries to which the wrap table may grow; Vera's has 4,096.
     wrap_entries: int = 1 << 26
     #: Registrations after a collection before they start the next.
     handle_floor: int = 1024
-    #: How much the heap may grow between collections, in percent of what is live: more is
-    #: faster and takes more memory; 0 for the collector's own judgement. Vera's own heap
-    #: reaches further with much live.
+    #: How much the heap may grow between collections, in percent of the live bytes: more is
+    #: faster and takes more memory; 0 for the collector's own sizing. If much is live,
+    #: Vera's own heap grows further.
     growth_percent: int = 300
     #: Collect at every so many allocations, to find missing roots; 0 for never.
     stress: int = 0
@@ -85,12 +86,12 @@ class Limits:
             )
 
 
-#: A first block, and what the collector keeps beside it.
+#: Room for a first block and the collector's tables.
 _LEAST_HEAP_BYTES = 1 << 18
 
 
 def _spelled(name: str) -> str:
-    """A limit as the command line has it."""
+    """The name of a limit on the command line."""
     return name.replace("_", "-")
 
 
@@ -105,7 +106,7 @@ _RANGES = {
 
 
 def swap(wat: str, runtime: Runtime, limits: Limits, exhausted: list[Atom]) -> str | None:
-    """The module's text with Tether as its collector, or none where it has no collector.
+    """The module's text with Tether as its collector, or none if it has no collector.
 
     `exhausted` are the instructions that tell the host that memory is used up. They
     are Vera's own, so that the host reports it in its own words.
@@ -121,7 +122,7 @@ def swap(wat: str, runtime: Runtime, limits: Limits, exhausted: list[Atom]) -> s
         if _exported(fields, name) != identifier:
             raise SwapProblem(
                 f"the module exports an allocator, but not {identifier} as `{name}`: "
-                "its collector is none that this swap knows"
+                "this swap does not know its collector"
             )
     if any(head(field) == "start" for field in fields):
         raise SwapProblem("the module has a start function, and so has the collector")
@@ -148,7 +149,7 @@ def swap(wat: str, runtime: Runtime, limits: Limits, exhausted: list[Atom]) -> s
 
 
 def _exported(fields: list[Form], name: str) -> Atom | None:
-    """What the module exports under one of the host's names."""
+    """The item that the module exports under one of the host's names."""
     spelled = f'"vera.{name}"'
     for field in fields:
         if head(field) == "export" and field[1] == spelled:
@@ -166,7 +167,7 @@ def _key(field: Form) -> tuple[str, Atom] | None:
 
 
 def _collector(fields: list[Form]) -> set[tuple[str, Atom]]:
-    """The definitions to take out: the entries, and what they alone reach."""
+    """The definitions to take out: the entries, and those that only the entries reach."""
     defined = {key: field for field in fields if (key := _key(field))}
     entries = {key for key in (("func", "$alloc"), ("func", "$register_wrapper")) if key in defined}
     kept = {("global", name) for name in _SHARED.values() if name != "$alloc"}
@@ -210,7 +211,7 @@ def _uses(field: Form) -> set[tuple[str, Atom]]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where in memory things are."""
+    """The addresses of the parts of memory."""
 
     data_end: int
     stack_base: int
@@ -227,7 +228,7 @@ class _Layout:
             )
         base = runtime.first_pages * _PAGE_BYTES
         stack_bytes = _WORD_BYTES * limits.shadow_stack_slots
-        # The collector wants a word more than there are slots.
+        # The shadow stack needs a word more than there are slots.
         behind = _WORD_BYTES + _SCRATCH_BYTES
         stack_pages = -(-(stack_bytes + behind) // _PAGE_BYTES)
         return _Layout(data_end, base, base + stack_bytes, runtime.first_pages + stack_pages)
@@ -247,23 +248,24 @@ class _Layout:
         return field if value is None else [*field[:-1], ["i32.const", str(value)]]
 
     def declarations(self, limits: Limits) -> list[str]:
-        """What the glue reads. The options are read once, before anything is pushed,
-        and so may lie where the shadow stack will be."""
-        options = (
-            limits.heap_bytes,
-            limits.shadow_stack_slots,
-            self.stack_base,
-            min(_FIRST_ENTRIES, limits.wrap_entries),
-            limits.wrap_entries,
-            limits.handle_floor,
-            0,  # the weight of handles: Vera gives none
-            _BY_FACTOR if limits.growth_percent else _BALANCED,
-            limits.growth_percent,
-            limits.stress,
-            0,  # interior pointers: Vera stores none
-        )
+        """The definitions that the glue reads. It reads the options once, before anything is
+        pushed, so they may lie in the memory of the shadow stack."""
+        # The fields of `tether_options`, in their order.
+        options = {
+            "heap_limit_bytes": limits.heap_bytes,
+            "root_capacity": limits.shadow_stack_slots,
+            "stack_base": self.stack_base,
+            "wrap_capacity": min(_FIRST_ENTRIES, limits.wrap_entries),
+            "wrap_limit": limits.wrap_entries,
+            "handle_floor": limits.handle_floor,
+            "weight_floor_bytes": 0,  # Vera gives handles no weight
+            "sizing": _SIZING_FACTOR if limits.growth_percent else _SIZING_BALANCED,
+            "sizing_value": limits.growth_percent,
+            "stress": limits.stress,
+            "interior_pointers": 0,  # Vera stores none
+        }
         text = "".join(
-            f"\\{byte:02x}" for option in options for byte in option.to_bytes(4, "little")
+            f"\\{byte:02x}" for option in options.values() for byte in option.to_bytes(4, "little")
         )
         below_heap = self.first_pages * _PAGE_BYTES - self.data_end
         return [
@@ -274,7 +276,7 @@ class _Layout:
 
 
 def _data_end(field: Form) -> int:
-    """Where an active data segment ends."""
+    """The end of an active data segment."""
     at = next((i for i, item in enumerate(field) if head(item) in ("i32.const", "offset")), None)
     if at is None:
         return 0
@@ -284,7 +286,7 @@ def _data_end(field: Form) -> int:
 
 def _decref(imports: list[Form]) -> str:
     """The function that the glue gives each released handle to. A program without
-    wrappers does not import the host's, and has none to release."""
+    wrappers does not import the host's function, and has no handles to release."""
     for field in imports:
         if field[2] == _DECREF:
             call = f"(call {field[3][1]} (local.get 0) (local.get 1))"
@@ -312,7 +314,7 @@ def _inlined(field: Form, state: int) -> Form:
             at += 4
     if len(code) == len(field) - body:
         return field
-    # Behind all other locals, which the code names by number.
+    # The new locals stand behind all others, which the code names by number.
     return [*field[:body], ["local", _OBJECT, "i32"], ["local", _SCRATCH, "i32"], *code]
 
 
@@ -322,7 +324,7 @@ _SCRATCH = "$tether.scratch"
 
 
 def _known_size(items: Form, at: int) -> int | None:
-    """The size of an allocation that begins here, where it is known and small."""
+    """The size of an allocation that begins here, if it is known and small."""
     if items[at] != "i32.const" or items[at + 2 : at + 4] != ["call", "$alloc"]:
         return None
     size = int(items[at + 1].replace("_", ""), 0)
@@ -330,7 +332,7 @@ def _known_size(items: Form, at: int) -> int | None:
 
 
 def _allocation(size: int, state: int) -> Form:
-    """An object from the window, or where it has no room, from `$alloc`."""
+    """An object from the window, or from `$alloc` if the window has no room."""
     granules = max(1, -(-size // 8))
     here = ["i32.const", str(state)]
     return [

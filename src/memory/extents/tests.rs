@@ -1,4 +1,4 @@
-//! Ranges against what they must be, whatever is taken and given in between.
+//! Ranges keep their content, whatever is taken and given back in between.
 
 use super::Extents;
 use crate::memory::Memory;
@@ -8,10 +8,10 @@ use crate::units::BLOCK_BYTES;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
-/// How far from each other the words are that a range is told by. Miri is slow.
+/// The distance of the words that a range is checked by; larger under Miri, which is slow.
 const STEP_BYTES: usize = if cfg!(miri) { 4_096 } else { 4 };
 
-/// A supply whose ranges are told apart: each is filled with its own address.
+/// A supply whose ranges can be told apart: each is filled with its own address.
 struct Checked {
     supply: Supply<ModelMemory>,
     ranges: BTreeMap<u32, u32>,
@@ -43,13 +43,13 @@ impl Checked {
         self.supply.give_bytes(Purpose::Table, address, size_bytes);
     }
 
-    fn shorten(&mut self, address: u32, less_bytes: u32) {
+    fn shrink_to(&mut self, address: u32, less_bytes: u32) {
         let size_bytes = self.ranges.get_mut(&address).unwrap();
-        self.supply.shorten_table(address, *size_bytes, less_bytes);
+        self.supply.shrink_table(address, *size_bytes, less_bytes);
         *size_bytes -= less_bytes;
     }
 
-    /// The pages that are neither free nor somebody else's.
+    /// Returns the pages that are neither free nor somebody else's.
     fn taken_pages(&self) -> u32 {
         (self.supply.taken_bytes() / u64::from(BLOCK_BYTES)) as u32
     }
@@ -61,7 +61,7 @@ impl Checked {
     }
 }
 
-/// The numbers of xorshift.
+/// Returns the numbers of xorshift.
 fn numbers(mut state: u32) -> impl FnMut(u32) -> u32 {
     move |below| {
         state ^= state << 13;
@@ -88,7 +88,7 @@ fn ranges_are_apart_and_what_is_given_back_can_all_be_had() {
                         0 => number(40),
                         1 => number(9_000),
                         2 => number(100_000),
-                        // Where rounding to pages is near.
+                        // Sizes at which rounding to pages matters.
                         _ => (1 + number(4)) * BLOCK_BYTES - number(64),
                     };
                     checked.take(size_bytes).expect("there is memory");
@@ -103,7 +103,7 @@ fn ranges_are_apart_and_what_is_given_back_can_all_be_had() {
                     let index = number(checked.ranges.len() as u32) as usize;
                     let (&address, &size_bytes) = checked.ranges.iter().nth(index).unwrap();
                     match kind {
-                        6 => checked.shorten(address, number(size_bytes + 1)),
+                        6 => checked.shrink_to(address, number(size_bytes + 1)),
                         _ => checked.give(address),
                     }
                 }
@@ -125,7 +125,7 @@ fn ranges_are_apart_and_what_is_given_back_can_all_be_had() {
     }
 }
 
-/// Ranges of 100,000 bytes would otherwise take two pages each.
+/// If the rest of a page were not used, ranges of 100,000 bytes would take two pages each.
 #[test]
 #[cfg_attr(miri, ignore = "fills megabytes")]
 fn pages_side_by_side_are_one_run() {
@@ -135,7 +135,7 @@ fn pages_side_by_side_are_one_run() {
     }
     checked.check();
     assert!(checked.taken_pages() <= 10_000_000 / BLOCK_BYTES + 3, "{}", checked.taken_pages());
-    // Every other one goes, and half of these have a whole page inside.
+    // Every other range is given back, and half of these have a whole page inside.
     let before = checked.taken_pages();
     for address in checked.ranges.keys().copied().step_by(2).collect::<Vec<u32>>() {
         checked.give(address);
@@ -144,7 +144,7 @@ fn pages_side_by_side_are_one_run() {
     assert!(before - checked.taken_pages() >= 20, "{}", checked.taken_pages());
 }
 
-/// What is free at the end of memory was not joined with what growth added.
+/// Free memory at the end used not to be joined with the pages that growth added.
 #[test]
 #[cfg_attr(miri, ignore = "fills megabytes")]
 fn growth_adds_to_what_is_free_at_the_end() {

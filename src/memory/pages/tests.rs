@@ -1,9 +1,9 @@
-//! Free pages against a set that is looked at one by one.
+//! The set of free pages is compared with a set that is searched page by page.
 
 use super::{ALL_PAGES, FreePages};
 use std::collections::BTreeSet;
 
-/// The first run of so many pages.
+/// Returns the first run of `pages` pages.
 fn first_run(free: &BTreeSet<u32>, pages: u32) -> Option<u32> {
     free.iter().copied().find(|&first| (first..first + pages).all(|page| free.contains(&page)))
 }
@@ -19,7 +19,7 @@ fn the_lowest_run_is_taken_wherever_it_lies_in_the_words() {
         state % below
     };
     let (mut pages, mut model) = (FreePages::new(), BTreeSet::new());
-    // At both ends of the address space.
+    // The pages are at both ends of the address space.
     for bound in [200, ALL_PAGES - 1] {
         for _ in 0..rounds {
             let count = 1 + number(70);

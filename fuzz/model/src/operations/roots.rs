@@ -8,11 +8,11 @@ impl<S: Subject> Model<'_, S> {
             return self.push_many();
         }
         let object = self.any_reference();
-        // The core door's program pushes by itself: only what is checked is called.
+        // The core door's program pushes a right reference by itself, and so nothing checks it.
         let expected = self.expect_null_or_object(object);
         match expected {
             Err(Failure { code, value, .. }) => {
-                self.call_in_vain(Name::Push, &[object], code, value);
+                self.call_refused(Name::Push, &[object], code, value);
             }
             Ok(()) => self.push_this(object),
         }
@@ -24,7 +24,7 @@ impl<S: Subject> Model<'_, S> {
         let wrong = objects.iter().find_map(|&object| self.expect_null_or_object(object).err());
         match full.or(wrong) {
             Some(Failure { code, value, .. }) => {
-                self.call_in_vain(Name::PushMany, &objects, code, value);
+                self.call_refused(Name::PushMany, &objects, code, value);
             }
             None => {
                 assert_eq!(self.call(Name::PushMany, &objects, &[]), Ok(vec![]));
@@ -47,7 +47,7 @@ impl<S: Subject> Model<'_, S> {
         let depth = self.graph.roots.len() as u32;
         if self.choices.one_in(6) {
             let more = self.choices.of(&[depth + 1, u32::MAX]);
-            return self.call_in_vain(Name::Truncate, &[more], Code::NoSuchRoot, more);
+            return self.call_refused(Name::Truncate, &[more], Code::NoSuchRoot, more);
         }
         let kept = depth - self.choices.below(depth + 1) / 4;
         assert_eq!(self.call(Name::Truncate, &[kept], &[]), Ok(vec![]));
@@ -62,11 +62,11 @@ impl<S: Subject> Model<'_, S> {
         let index = self.choices.below(depth + 2);
         let object = self.any_reference();
         if let Err(Failure { code, value, .. }) = self.expect_null_or_object(object) {
-            return self.call_in_vain(Name::SetRoot, &[index, object], code, value);
+            return self.call_refused(Name::SetRoot, &[index, object], code, value);
         }
         if index >= depth {
-            self.call_in_vain(Name::SetRoot, &[index, object], Code::NoSuchRoot, index);
-            return self.call_in_vain(Name::Root, &[index], Code::NoSuchRoot, index);
+            self.call_refused(Name::SetRoot, &[index, object], Code::NoSuchRoot, index);
+            return self.call_refused(Name::Root, &[index], Code::NoSuchRoot, index);
         }
         let before = self.graph.roots[index as usize];
         assert_eq!(self.call(Name::Root, &[index], &[]), Ok(vec![before]));
@@ -93,7 +93,7 @@ impl<S: Subject> Model<'_, S> {
             expected = Err(Failure::new(Code::NoScope, 0));
         }
         if let Err(Failure { code, value, .. }) = expected {
-            return self.call_in_vain(Name::LeaveScope, &[keep], code, value);
+            return self.call_refused(Name::LeaveScope, &[keep], code, value);
         }
         assert_eq!(self.call(Name::LeaveScope, &[keep], &[]), Ok(vec![]));
         self.graph.scopes.pop();
@@ -110,7 +110,7 @@ impl<S: Subject> Model<'_, S> {
         }
         let object = self.any_reference();
         if let Err(Failure { code, value, .. }) = self.expect_object(object) {
-            return self.call_in_vain(Name::Pin, &[object], code, value);
+            return self.call_refused(Name::Pin, &[object], code, value);
         }
         match self.call(Name::Pin, &[object], &[object]) {
             Ok(given) => {
@@ -141,7 +141,7 @@ impl<S: Subject> Model<'_, S> {
                 Ok(()) => Failure::new(Code::NotPinned, object),
                 Err(failure) => failure,
             };
-            return self.call_in_vain(Name::Unpin, &[object], expected.code, expected.value);
+            return self.call_refused(Name::Unpin, &[object], expected.code, expected.value);
         };
         let given = self.call(Name::Unpin, &[object], &[]).unwrap();
         assert!(given.is_empty() || given == [count - 1]);
@@ -163,16 +163,16 @@ impl<S: Subject> Model<'_, S> {
                     assert_eq!(self.call(Name::RemoveRoots, &[], &[]), Ok(vec![]));
                 } else {
                     let range = self.subject.range();
-                    self.call_in_vain(Name::RemoveRoots, &[], Code::NoSuchRoot, range);
+                    self.call_refused(Name::RemoveRoots, &[], Code::NoSuchRoot, range);
                 }
             }
             1 => {
-                // It ends before it begins, or not in memory.
+                // The range ends before it begins, or outside memory.
                 let (begin, end) = self.choices.of(&[(8, 4), (u32::MAX, 0), (64, 0xffff_fffc)]);
-                self.call_in_vain(Name::AddRoots, &[begin, end], Code::OutOfBounds, end);
+                self.call_refused(Name::AddRoots, &[begin, end], Code::OutOfBounds, end);
             }
             2 | 3 if self.graph.range.is_none() => {
-                // What stands there may be stale.
+                // The range's words may be stale.
                 for index in 0..RANGE_WORDS {
                     assert_eq!(self.call(Name::SetRange, &[index, 0], &[]), Ok(vec![]));
                 }
@@ -190,6 +190,4 @@ impl<S: Subject> Model<'_, S> {
             _ => {}
         }
     }
-
-    // ---- The rest ----
 }

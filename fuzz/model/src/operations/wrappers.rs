@@ -36,7 +36,7 @@ impl<S: Subject> Model<'_, S> {
         let (handle, weight) = (self.next_handle, self.weight());
         let operands = [wrapper, KIND, handle, weight];
         if let Err(Failure { code, value, .. }) = self.expect_plain(wrapper) {
-            return self.call_in_vain(Name::Register, &operands, code, value);
+            return self.call_refused(Name::Register, &operands, code, value);
         }
         match self.call(Name::Register, &operands, &[wrapper]) {
             Ok(_) => {
@@ -66,7 +66,7 @@ impl<S: Subject> Model<'_, S> {
             wrappers.push((wrapper, weight));
         }
         if let Err(Failure { code, value, .. }) = expected {
-            return self.call_in_vain(Name::RegisterMany, &operands, code, value);
+            return self.call_refused(Name::RegisterMany, &operands, code, value);
         }
         let in_flight: Vec<u32> = wrappers.iter().map(|&(wrapper, _)| wrapper).collect();
         match self.call(Name::RegisterMany, &operands, &in_flight) {
@@ -105,7 +105,7 @@ impl<S: Subject> Model<'_, S> {
     }
 
     pub(super) fn wrap_many(&mut self) {
-        if !self.may(Name::WrapMany) || self.limits.dangles {
+        if !self.may(Name::WrapMany) || self.limits.may_dangle {
             return self.wrap();
         }
         let count = self.choices.below(10);
@@ -127,7 +127,7 @@ impl<S: Subject> Model<'_, S> {
                 if full != Some(failure) {
                     Self::expect_exhausted(failure);
                 }
-                // What it made until then is no wrapper, and nothing roots it.
+                // The objects that were made before are plain, and nothing roots them.
                 self.collect();
             }
         }
@@ -143,7 +143,7 @@ impl<S: Subject> Model<'_, S> {
             _ => (Name::Dispose, vec![wrapper]),
         };
         if let Err(Failure { code, value, .. }) = expected {
-            return self.call_in_vain(name, &operands, code, value);
+            return self.call_refused(name, &operands, code, value);
         }
         let answer = self.call(name, &operands, &[]);
         let owned = &mut self.graph.objects.get_mut(&wrapper).unwrap().owned;
@@ -166,6 +166,4 @@ impl<S: Subject> Model<'_, S> {
         assert_eq!(drained.len() / 2, self.pending.len().min(most as usize));
         self.release(&drained);
     }
-
-    // ---- Roots ----
 }

@@ -18,7 +18,7 @@ component on jco, on traces of the model; then refuses each growth of the Wasm m
 Usage: tether-differential --artifacts DIR [options]
 
 Options:
-      --artifacts DIR  where `cargo xtask build` put the collectors
+      --artifacts DIR  the folder in which `cargo xtask build` put the collectors
       --seed N         the first seed (0)
       --steps N        operations of a trace (2000)
       --seconds N      how long to go on with new seeds (10)
@@ -99,7 +99,7 @@ fn refusals(refusals: &Refusals) -> Value {
     })
 }
 
-/// The command line's options; none where it only asks for help.
+/// The command line's options; none if the command line only asks for help.
 fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut artifacts = None;
     let mut options = Options {

@@ -1,5 +1,5 @@
-//! The components, not composed with anything: the host calls their exports. What the one
-//! that pushes has delivered waits here for the trace to ask for it.
+//! The components by themselves: the host calls their exports. The handles that the pushing
+//! component delivers wait here until the trace asks for them.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use tether_model::subject::Subject;
 use wasmtime::component::{Component, ComponentType, Lift, Linker};
 use wasmtime::{Engine, Store, StoreContextMut};
 
-use super::{Growth, limit_word};
+use super::{Growth, code, limit_word};
 use crate::engine::{compile, engine};
 use crate::wasi::{self, HasWasi, Wasi};
 
@@ -53,9 +53,9 @@ impl HasWasi for World {
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub struct Released {
-    /// As registered.
+    /// The kind that was registered.
     pub kind: u32,
-    /// As registered.
+    /// The handle that was registered.
     pub handle: u32,
 }
 
@@ -71,11 +71,11 @@ fn release(
 }
 
 impl CollectorComponent {
-    /// Compiles it.
+    /// Compiles the component in a file.
     ///
     /// # Errors
     ///
-    /// Names the file where it is missing, or no component.
+    /// Names the file if it is missing, or if it is not a component.
     pub fn load(path: &Path) -> Result<Self> {
         let engine = engine().map_err(|error| anyhow!("cannot set up wasmtime: {error:?}"))?;
         let component = compile(&engine, path)?;
@@ -88,7 +88,7 @@ impl CollectorComponent {
     }
 }
 
-/// An instance of it, with a heap.
+/// An instance of a component, with a heap.
 pub struct ComponentSubject {
     collector: Collector,
     store: Store<World>,
@@ -96,11 +96,10 @@ pub struct ComponentSubject {
 }
 
 fn failure(error: Error) -> Failure {
-    let code = Code::from_number(error.code as u32 + 1).expect("a code of the interface");
-    Failure::new(code, error.value)
+    Failure::new(code(error.code as u32), error.value)
 }
 
-/// What an operation gives, as words.
+/// The result of an operation, as words.
 trait IntoWords {
     fn into_words(self) -> Vec<u32>;
 }
@@ -151,8 +150,8 @@ fn given<T: IntoWords>(called: wasmtime::Result<T>) -> Answer {
 }
 
 impl ComponentSubject {
-    /// Makes a heap with some options, in memory that refuses some growths; none where
-    /// it cannot start.
+    /// Makes a heap with some options, in memory that refuses some growths; none if the heap
+    /// cannot start.
     pub fn start(
         component: &CollectorComponent,
         options: &Options,
@@ -324,7 +323,7 @@ impl ComponentSubject {
             }
             (Name::Pending, []) => given(wrappers.call_pending(store)),
             (Name::Close, []) if self.pushes => {
-                // What was delivered before is not among those that it counts.
+                // `close` does not count the handles that were delivered before.
                 answered(wrappers.call_close(store)).map(|_| Vec::new())
             }
             (Name::Close, []) => answered(wrappers.call_close(store)),
@@ -362,8 +361,8 @@ impl Subject for ComponentSubject {
 
     fn call(&mut self, name: Name, words: &[u32]) -> Answer {
         match self.perform(name, words) {
-            // Its list could not be had, in memory of the component's own: nothing was
-            // done, and the growth that was refused is not asked for again.
+            // The component had no memory for the list of the answer, and did nothing. The next
+            // call does not ask for the refused growth again.
             Err(failure) if name == Name::ReadObjects && failure.code == Code::OutOfMemory => {
                 self.perform(name, words)
             }
@@ -386,7 +385,7 @@ impl Subject for ComponentSubject {
         let delivered = &mut self.store.data_mut().delivered;
         let pairs = given.chunks_exact(2).map(|pair| (pair[0], pair[1]));
         let mut taken: Vec<(u32, u32)> = pairs.filter(|pair| delivered.remove(pair)).collect();
-        // Where fewer came than were asked for, there were no more.
+        // If fewer came than were asked for, there were no more.
         if given.len() < most as usize * 2 {
             taken.extend(delivered.iter());
         }

@@ -1,34 +1,59 @@
 //! The core module, bare: the host is the program whose code is merged with it.
 
 use std::collections::HashMap;
+use std::mem::offset_of;
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use tether_door::OptionWords;
 use tether_gc::Options;
 use tether_model::call::{Answer, Code, Failure, Name};
 use tether_model::subject::{RANGE_WORDS, Subject};
 use tether_model::window::{self, Window};
 use wasmtime::{Engine, Func, Instance, Memory, Module, Store, Val};
 
+use self::state::{
+    COLOUR, CURSOR, END, LAST_ERROR, LAST_ERROR_VALUE, LIMIT, STACK_BASE, STACK_LIMIT, STACK_TOP,
+};
 use super::{Growth, limit_word, sizing_words};
 
 /// Addresses of the program's own: for options and answers, and the root range.
 const SCRATCH: u32 = 4_096;
 const RANGE: u32 = 65_536;
-/// Handles that fit there.
+/// Handles for which [`SCRATCH`] has room.
 const MOST_HANDLES: u32 = 4_096;
 
-/// Where words of `tether_state` are.
-const CURSOR: u32 = 0;
-const LIMIT: u32 = 4;
-const COLOUR: u32 = 8;
-const STACK_TOP: u32 = 12;
-const STACK_LIMIT: u32 = 16;
-const STACK_BASE: u32 = 20;
-const LAST_ERROR: u32 = 24;
-const LAST_ERROR_VALUE: u32 = 28;
-const END: u32 = 32;
+/// Where the words of `tether_state` are, from its address on.
+pub mod state {
+    #![expect(missing_docs, reason = "docs/core-abi.md says what each word is")]
+
+    pub const CURSOR: u32 = 0;
+    pub const LIMIT: u32 = 4;
+    pub const COLOUR: u32 = 8;
+    pub const STACK_TOP: u32 = 12;
+    pub const STACK_LIMIT: u32 = 16;
+    pub const STACK_BASE: u32 = 20;
+    pub const LAST_ERROR: u32 = 24;
+    pub const LAST_ERROR_VALUE: u32 = 28;
+    pub const END: u32 = 32;
+}
+
+/// The words of `tether_options`, in the order in which they lie in memory.
+pub fn option_words(options: &OptionWords) -> [u32; size_of::<OptionWords>() / 4] {
+    let mut words = [0; size_of::<OptionWords>() / 4];
+    macro_rules! put {
+        ($($field:ident)*) => {
+            let OptionWords { $($field),* } = *options;
+            $(words[offset_of!(OptionWords, $field) / 4] = $field;)*
+        };
+    }
+    put! {
+        heap_limit_bytes root_capacity stack_base wrap_capacity wrap_limit handle_floor
+        weight_floor_bytes sizing sizing_value stress interior_pointers
+    }
+    words
+}
 
 /// The core module, compiled once.
 pub struct CoreModule {
@@ -37,11 +62,11 @@ pub struct CoreModule {
 }
 
 impl CoreModule {
-    /// Compiles it.
+    /// Compiles the module in a file.
     ///
     /// # Errors
     ///
-    /// Names the file where it is missing, or no module.
+    /// Names the file if it is missing, or if it is not a module.
     pub fn load(path: &Path) -> Result<Self> {
         let engine = Engine::default();
         let module = Module::from_file(&engine, path)
@@ -51,27 +76,28 @@ impl CoreModule {
     }
 }
 
-/// An instance of it, with a heap.
+/// An instance of the core module, with a heap.
 pub struct CoreSubject {
     store: Store<Growth>,
     instance: Instance,
     memory: Memory,
     functions: HashMap<&'static str, Func>,
     state: u32,
-    /// Those that were counted before the heap was closed.
+    /// Collections that were counted before the heap was closed.
     collections: u32,
     /// How often the window had room, so that nothing was called.
     inlined: u64,
 }
 
 impl CoreSubject {
-    /// Makes a heap with some options, in memory that refuses some growths; none where
-    /// it cannot start.
+    /// Makes a heap with some options, in memory that refuses some growths; none if the heap
+    /// cannot start.
     pub fn start(module: &CoreModule, options: &Options, refuse: Range<u64>) -> Option<Self> {
         Self::start_behind(module, options, refuse, 0)
     }
 
-    /// The same after the program has grown memory to so many pages.
+    /// Makes a heap as [`start`](Self::start) does, after the program has grown memory to so
+    /// many pages.
     pub fn start_behind(
         module: &CoreModule,
         options: &Options,
@@ -94,19 +120,19 @@ impl CoreSubject {
         let mut core =
             CoreSubject { store, instance, memory, functions, state, collections: 0, inlined: 0 };
         let (sizing, sizing_value) = sizing_words(options.sizing);
-        let words = [
-            limit_word(options.heap_limit_bytes),
-            options.root_capacity,
-            0,
-            options.wrap_capacity,
-            options.wrap_limit,
-            options.handle_floor,
-            options.weight_floor_bytes,
+        let words = option_words(&OptionWords {
+            heap_limit_bytes: limit_word(options.heap_limit_bytes),
+            root_capacity: options.root_capacity,
+            stack_base: 0,
+            wrap_capacity: options.wrap_capacity,
+            wrap_limit: options.wrap_limit,
+            handle_floor: options.handle_floor,
+            weight_floor_bytes: options.weight_floor_bytes,
             sizing,
             sizing_value,
-            options.stress,
-            u32::from(options.interior_pointers),
-        ];
+            stress: options.stress,
+            interior_pointers: options.interior_pointers.into(),
+        });
         core.put_words(SCRATCH, &words);
         match core.code("tether_start", &[SCRATCH]) {
             Ok(()) => Some(core),
@@ -154,7 +180,7 @@ impl CoreSubject {
                 found
             }
         };
-        // A null may be an answer: only the word says whether it failed.
+        // Null may be an answer: only `last_error` says whether the function failed.
         self.put(self.state + LAST_ERROR, 0);
         let mut given = [Val::I32(0)];
         function
@@ -364,7 +390,7 @@ impl Subject for CoreSubject {
             }
             (Name::Pending, []) => self.one("tether_pending", &[]),
             (Name::Close, []) => {
-                // Its statistics are of no heap afterwards.
+                // A closed heap has no statistics.
                 self.collections = self.collections();
                 self.none("tether_close", &[])
             }

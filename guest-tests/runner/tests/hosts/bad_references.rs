@@ -1,5 +1,5 @@
-//! References that are none, to every operation that takes one: each is refused
-//! as `invalid-ref`, and nothing else happens.
+//! Addresses that are not the start of a live object, to every operation that takes a
+//! reference: each is refused as `invalid-ref`, and nothing else happens.
 
 use crate::bare::{Answer, CONSERVATIVE, ErrorCode, Heap, LEAF, Registration, Words, Write, fresh};
 
@@ -7,7 +7,7 @@ use crate::bare::{Answer, CONSERVATIVE, ErrorCode, Heap, LEAF, Registration, Wor
 const PAIR: Words = Words { count: 2, references: 0b01 };
 const NOTHING: Words = Words { count: 0, references: 0 };
 
-/// Addresses that are the start of no object, each with what it is.
+/// Addresses that are not the start of a live object, each with a description.
 type BadReferences = Vec<(&'static str, u32)>;
 
 /// A heap with a rooted small and a rooted large object.
@@ -17,7 +17,7 @@ fn heap_with_bad_references() -> (Heap, BadReferences) {
     (heap, bad)
 }
 
-/// They are what they say until the next object is made.
+/// Makes the addresses. Their descriptions hold until the next object is made.
 fn bad_references(heap: &mut Heap) -> BadReferences {
     let small = heap.allocate(LEAF, 64).unwrap();
     heap.push(small).unwrap();
@@ -130,7 +130,7 @@ fn a_reference_past_an_objects_end_is_out_of_bounds() {
     heap.assert_sound();
 }
 
-/// What an operation that is refused must leave as it was.
+/// The observations that a refused operation must leave as they were.
 fn observed(heap: &mut Heap) -> (u32, u32, u64, u32, u32, u64) {
     let statistics = heap.statistics();
     (

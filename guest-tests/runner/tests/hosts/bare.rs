@@ -1,4 +1,4 @@
-//! The bare collector, not composed with anything: its exports as functions.
+//! The collector's component by itself: its exports as functions.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub use bindings::exports::tether::gc::heap::{BuildError, Options, Store as Writ
 pub use bindings::exports::tether::gc::types::{Error, ErrorCode};
 pub use bindings::exports::tether::gc::wrappers::{DeadHandle, Registration};
 
-/// What an operation of the collector gives.
+/// The answer of an operation of the collector.
 pub type Answer<T> = Result<T, Error>;
 
 /// The number of the layout without references.
@@ -43,7 +43,7 @@ pub const DEFAULTS: Options = Options {
     stress: 0,
 };
 
-/// The store's data: what the collector's imports and its memory need.
+/// The store's data, for the collector's imports and its memory.
 pub struct World {
     /// For the WASI build.
     pub wasi: Wasi,
@@ -53,21 +53,21 @@ pub struct World {
     pub releases: Releases,
 }
 
-/// What came to the host's `release`.
+/// The calls that came to the host's `release`.
 #[derive(Default)]
 pub struct Releases {
     /// The handles of each batch.
     pub batches: Vec<Vec<u32>>,
     /// The collector's `collect`, for a `release` that calls back in.
     pub call_back: Option<TypedFunc<(), (Answer<()>,)>>,
-    /// The codes of the errors that calling back in gave; none for no error.
+    /// The codes of the errors that calling back in gave; none for a success.
     pub answers: Vec<Option<ErrorCode>>,
 }
 
 /// Which requests for more memory are granted.
 #[derive(Default)]
 pub struct Growth {
-    /// Grants left; none for no end of them.
+    /// Grants left; none if every request is granted.
     pub grants: Option<u32>,
     /// Requests refused.
     pub refused: u32,
@@ -82,7 +82,7 @@ impl ResourceLimiter for Growth {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // The memory that an instance starts with is no growth.
+        // An instance's first pages do not count as growth.
         if current == 0 || self.grants.is_none() {
             self.bytes = desired;
             return Ok(true);
@@ -108,8 +108,8 @@ impl HasWasi for World {
     }
 }
 
-/// An instance of the collector. Each of its functions fails the test where the
-/// component traps.
+/// An instance of the collector. Each of its functions fails the test if the component
+/// traps.
 pub struct Heap {
     collector: Collector,
     instance: Instance,
@@ -141,7 +141,7 @@ pub fn fresh_wasi(gc_options: Option<&str>) -> Heap {
 }
 
 /// A fresh instance of the build that pushes. Its `release` takes every batch,
-/// and calls back in where `releases.call_back` says so.
+/// and calls back in if `releases.call_back` says so.
 pub fn fresh_push() -> Heap {
     let (engine, component) = load("tether-gc-push.wasm");
     let mut linker = Linker::new(&engine);
@@ -275,7 +275,7 @@ impl Heap {
         (0..count).map(|index| self.get(object, index)).collect()
     }
 
-    /// Takes out all that wait, as numbers.
+    /// Drains all released handles, and gives their numbers.
     pub fn drain_all(&mut self) -> Vec<u32> {
         let mut handles = Vec::new();
         loop {
@@ -288,7 +288,7 @@ impl Heap {
     }
 }
 
-/// The code of an error; fails the test where there is none.
+/// The code of an error; fails the test if the operation succeeded.
 pub fn code<T: std::fmt::Debug>(answer: Answer<T>) -> ErrorCode {
     answer.expect_err("this must be refused").code
 }

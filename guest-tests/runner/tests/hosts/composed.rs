@@ -1,6 +1,6 @@
 //! Growth of memory refused in a composition of two components: a guest and the collector.
-//! Each growth in its own run; the guest sees an error, nothing traps, nothing is lost, and
-//! when memory comes back the same operation works.
+//! Each growth is refused in a run of its own. The guest sees an error, nothing traps, nothing
+//! is lost, and when memory comes back the refused operation works.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,15 +10,13 @@ use std::sync::OnceLock;
 
 use tether_cli::world::World;
 use tether_cli::{compose, encode};
+use tether_model::call::Code;
 use tether_runner::engine::engine;
 use tether_runner::subject::Growth;
 use wasmtime::component::{Component, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
 
 use crate::support::{artifact, temporary};
-
-/// The number of the error `out-of-memory`, and one.
-const OUT_OF_MEMORY: u32 = 1;
 
 /// The guest and the collector, composed and compiled.
 fn composition() -> &'static (Engine, Component) {
@@ -74,7 +72,7 @@ impl Program {
         self.one[name].call(&mut self.store, (word,)).expect("nothing traps").0
     }
 
-    /// What the guest does, until an operation is refused. Objects carry their number.
+    /// Runs the guest's steps, until an operation is refused. Each object holds its number.
     fn go_on(&mut self, done: &mut u32) -> Result<(), (u32, u32)> {
         const STEPS: u32 = 400;
         while *done < STEPS {
@@ -95,7 +93,7 @@ impl Program {
         Ok(())
     }
 
-    /// Everything is there, and comes out.
+    /// Checks that every object and every handle is still there.
     fn check_end(&mut self, done: u32) {
         assert_eq!(self.call("collect"), 0);
         assert_eq!(self.call("verify"), 0);
@@ -120,18 +118,18 @@ fn every_growth_of_a_compositions_memory_in_turn_is_refused() {
 
     let mut seen = 0;
     for index in 0..growths {
-        // That one alone, which a smaller request or a collection may make up for; and all
-        // from that one on, which nothing can.
+        // First this growth alone is refused: a smaller request or a collection may make up for
+        // it. Then all growths from this one on are refused, and nothing makes up for them.
         for refuse in [index..index + 1, index..u64::MAX] {
             let for_good = refuse.end == u64::MAX;
             let mut program = Program::start(refuse);
             let mut done = 0;
             if let Err((code, figure)) = program.go_on(&mut done) {
                 seen += 1;
-                assert_eq!(code, OUT_OF_MEMORY, "growth {index}");
-                // The smallest object is a wrapper.
+                assert_eq!(code, Code::OutOfMemory as u32, "growth {index}");
+                // The smallest object that the program makes is a wrapper, of 8 bytes.
                 assert!(figure >= 8, "growth {index}: {figure} bytes");
-                // Refused again, and the same.
+                // The operation is refused again, with the same error.
                 if for_good {
                     assert_eq!(program.go_on(&mut done), Err((code, figure)));
                 }

@@ -1,233 +1,21 @@
-//! The core door's contract: its exports, its answers to what is wrong, and what
-//! compiled code may do by itself. The module runs bare, and the tests are its guest.
+//! The core door's contract: its exports, its answers to what is wrong, and what compiled code
+//! may do by itself.
 
 use std::fmt::Write;
 
-use wasmtime::{
-    Caller, Config, Engine, Extern, ExternType, Func, Instance, Memory, Module, ResourceLimiter,
-    Result, Store, Val,
+use tether_door::OptionWords;
+use tether_gc::OptionName;
+use tether_model::call::Code;
+use tether_runner::subject::state::{
+    COLOUR, CURSOR, END, LIMIT, STACK_BASE, STACK_LIMIT, STACK_TOP,
 };
+use wasmtime::{Engine, ExternType, Val};
 
-use crate::support::artifact;
+use crate::bare_core::{BOUND, Core, SCRATCH, module};
 
-/// Layouts 0 and 1, and codes of errors, as the header has them.
+/// Layouts 0 and 1.
 const LEAF: u32 = 0;
 const CONSERVATIVE: u32 = 1;
-const OUT_OF_MEMORY: u32 = 1;
-const WRAP_TABLE_FULL: u32 = 2;
-const ROOT_STACK_FULL: u32 = 3;
-const NO_SUCH_ROOT: u32 = 4;
-const NO_SCOPE: u32 = 5;
-const INVALID_REF: u32 = 6;
-const INVALID_LAYOUT: u32 = 7;
-const OUT_OF_BOUNDS: u32 = 8;
-const ALREADY_REGISTERED: u32 = 10;
-const NOT_REGISTERED: u32 = 11;
-const NOT_PINNED: u32 = 12;
-const INVALID_OPTION: u32 = 14;
-const ALREADY_STARTED: u32 = 15;
-const BUSY: u32 = 16;
-const CLOSED: u32 = 17;
-
-/// Where the words of `tether_state` are, from its address on.
-const CURSOR: u32 = 0;
-const LIMIT: u32 = 4;
-const COLOUR: u32 = 8;
-const STACK_TOP: u32 = 12;
-const STACK_LIMIT: u32 = 16;
-const STACK_BASE: u32 = 20;
-const LAST_ERROR: u32 = 24;
-const LAST_ERROR_VALUE: u32 = 28;
-const END: u32 = 32;
-
-/// Addresses below are the language's.
-const BOUND: u32 = 1 << 20;
-/// Some of them, for what the collector is to read or write.
-const SCRATCH: u32 = 4096;
-
-/// The host: what it took of released handles, how many it takes at a time, and
-/// whether memory may grow.
-#[derive(Default)]
-struct World {
-    released: Vec<u32>,
-    takes: u32,
-    /// What a call from inside `tether_release` answered, and the objects it got.
-    answer_inside: Option<u32>,
-    allocated_inside: Vec<u32>,
-    refuses_growth: bool,
-}
-
-impl ResourceLimiter for World {
-    fn memory_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
-        Ok(!self.refuses_growth)
-    }
-
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
-        Ok(true)
-    }
-}
-
-struct Core {
-    store: Store<World>,
-    instance: Instance,
-    memory: Memory,
-    state: u32,
-}
-
-fn module(engine: &Engine, name: &str) -> Module {
-    Module::from_file(engine, artifact(name)).expect("the core module is built")
-}
-
-fn release(mut caller: Caller<'_, World>, handles: i32, count: i32) -> i32 {
-    let Some(Extern::Memory(memory)) = caller.get_export("memory") else { return 0 };
-    let taken = caller.data().takes.min(count as u32);
-    for index in 0..taken {
-        let at = handles as usize + index as usize * 8 + 4;
-        let mut word = [0; 4];
-        memory.read(&caller, at, &mut word).unwrap();
-        caller.data_mut().released.push(u32::from_le_bytes(word));
-    }
-    if let Some(Extern::Func(pending)) = caller.get_export("tether_collect") {
-        let mut answer = [Val::I32(0)];
-        pending.call(&mut caller, &[], &mut answer).unwrap();
-        caller.data_mut().answer_inside = Some(answer[0].unwrap_i32() as u32);
-    }
-    for (name, operands) in [
-        ("tether_allocate_leaf", vec![Val::I32(16)]),
-        ("tether_allocate_small", vec![Val::I32(1), Val::I64(4)]),
-        ("tether_wrap", vec![Val::I32(1), Val::I32(2), Val::I32(3)]),
-    ] {
-        if let Some(Extern::Func(allocate)) = caller.get_export(name) {
-            let mut answer = [Val::I32(0)];
-            allocate.call(&mut caller, &operands, &mut answer).unwrap();
-            caller.data_mut().allocated_inside.push(answer[0].unwrap_i32() as u32);
-        }
-    }
-    taken as i32
-}
-
-impl Core {
-    fn new() -> Core {
-        let engine = Engine::new(&Config::new()).unwrap();
-        let module = module(&engine, "tether_gc.core.wasm");
-        let mut store = Store::new(&engine, World::default());
-        store.limiter(|world| world);
-        let release = Func::wrap(&mut store, release);
-        let instance = Instance::new(&mut store, &module, &[release.into()]).unwrap();
-        let memory = instance.get_memory(&mut store, "memory").unwrap();
-        let state = instance.get_global(&mut store, "tether_state").unwrap();
-        let state = state.get(&mut store).unwrap_i32() as u32;
-        Core { store, instance, memory, state }
-    }
-
-    /// A heap with the shadow stack's place and size, and the wrap table's, chosen.
-    fn with_options(options: &[(u32, u32)]) -> Core {
-        let mut core = Core::new();
-        core.configure(options);
-        let code = core.call("start", &[SCRATCH]);
-        assert_eq!(code, 0);
-        core
-    }
-
-    /// Writes options: the position of a field, and its value.
-    fn configure(&mut self, options: &[(u32, u32)]) {
-        for field in 0..11 {
-            self.put(SCRATCH + field * 4, 0);
-        }
-        for &(field, value) in options {
-            self.put(SCRATCH + field * 4, value);
-        }
-    }
-
-    fn started() -> Core {
-        Core::with_options(&[])
-    }
-
-    fn call(&mut self, name: &str, words: &[u32]) -> u32 {
-        let words: Vec<Val> = words.iter().map(|&word| Val::I32(word as i32)).collect();
-        self.call_with(name, &words).unwrap()
-    }
-
-    fn call_with(&mut self, name: &str, values: &[Val]) -> Result<u32> {
-        let function = self.instance.get_func(&mut self.store, &format!("tether_{name}")).unwrap();
-        let mut answer = [Val::I32(0)];
-        function.call(&mut self.store, values, &mut answer)?;
-        Ok(answer[0].unwrap_i32() as u32)
-    }
-
-    /// A small object: so many granules, and a bit for each word that is a reference.
-    fn small(&mut self, granules: u32, template: u64) -> u32 {
-        let values = [Val::I32(granules as i32), Val::I64(template as i64)];
-        self.call_with("allocate_small", &values).unwrap()
-    }
-
-    fn pair(&mut self, first: u32, second: u32) -> u32 {
-        // Both words are references, and the granule is the last.
-        let object = self.small(1, 0x20 | 3 << 3 | 4);
-        self.put(object, first);
-        self.put(object + 4, second);
-        object
-    }
-
-    fn layout(&mut self, fixed: (u32, u64), element: (u32, u64)) -> u32 {
-        let values = [
-            Val::I32(fixed.0 as i32),
-            Val::I64(fixed.1 as i64),
-            Val::I32(element.0 as i32),
-            Val::I64(element.1 as i64),
-        ];
-        self.call_with("define_layout", &values).unwrap()
-    }
-
-    fn get(&mut self, address: u32) -> u32 {
-        let mut word = [0; 4];
-        self.memory.read(&self.store, address as usize, &mut word).unwrap();
-        u32::from_le_bytes(word)
-    }
-
-    fn put(&mut self, address: u32, word: u32) {
-        self.memory.write(&mut self.store, address as usize, &word.to_le_bytes()).unwrap();
-    }
-
-    fn state(&mut self, word: u32) -> u32 {
-        let at = self.state + word;
-        self.get(at)
-    }
-
-    fn set_state(&mut self, word: u32, value: u32) {
-        let at = self.state + word;
-        self.put(at, value);
-    }
-
-    /// What compiled code does to push a root.
-    fn push_by_hand(&mut self, object: u32) {
-        let top = self.state(STACK_TOP);
-        self.put(top, object);
-        self.set_state(STACK_TOP, top + 4);
-    }
-
-    fn last_error(&mut self) -> (u32, u32) {
-        (self.state(LAST_ERROR), self.state(LAST_ERROR_VALUE))
-    }
-
-    fn assert_sound(&mut self) {
-        assert_eq!(self.call("verify", &[SCRATCH]), 0, "at {:#x}", self.get(SCRATCH));
-    }
-
-    /// One of the counts that stand at the start of the statistics.
-    fn statistic(&mut self, field: u32) -> u32 {
-        assert_eq!(self.call("read_statistics", &[SCRATCH]), 0);
-        self.get(SCRATCH + field * 4)
-    }
-
-    fn collections(&mut self) -> u32 {
-        self.statistic(0)
-    }
-
-    fn is_object(&mut self, address: u32) -> bool {
-        self.call("is_object", &[address]) == 1
-    }
-}
 
 /// Name, kind and type of all that a module imports and exports, a line each.
 fn interface(name: &str) -> String {
@@ -375,7 +163,7 @@ fn aligned_objects_are_where_they_should_be() {
     core.assert_sound();
     for alignment in [0, 3, 8192] {
         assert_eq!(core.call("allocate_aligned", &[LEAF, 8, alignment]), 0);
-        assert_eq!(core.last_error().0, OUT_OF_BOUNDS);
+        assert_eq!(core.last_error().0, Code::OutOfBounds as u32);
     }
     let base = core.state(STACK_BASE);
     core.set_state(STACK_TOP, base);
@@ -425,9 +213,9 @@ fn words_that_compiled_code_spoilt_are_an_error_or_cost_a_hole() {
     let limit = core.state(STACK_LIMIT);
     for wrong in [0, top - 8, limit + 4, top + 1, u32::MAX] {
         core.set_state(STACK_TOP, wrong);
-        assert_eq!(core.call("collect", &[]), ROOT_STACK_FULL);
+        assert_eq!(core.call("collect", &[]), Code::RootStackFull as u32);
         assert_eq!(core.call("allocate", &[LEAF, 8_000]), 0);
-        assert_eq!(core.last_error(), (ROOT_STACK_FULL, 16_384));
+        assert_eq!(core.last_error(), (Code::RootStackFull as u32, 16_384));
     }
     core.set_state(STACK_TOP, top);
     assert_eq!(core.call("collect", &[]), 0);
@@ -474,13 +262,17 @@ fn in_a_scope_every_object_comes_to_the_collector_and_lives() {
     assert!(core.state(CURSOR) <= core.state(LIMIT));
     core.call("collect", &[]);
     assert!(!inside.iter().any(|&object| core.is_object(object)));
-    assert_eq!(core.call("leave_scope", &[0]), NO_SCOPE);
+    assert_eq!(core.call("leave_scope", &[0]), Code::NoScope as u32);
 }
 
 #[test]
 fn the_shadow_stack_is_where_and_as_large_as_was_asked() {
     let place = 65_536;
-    let mut core = Core::with_options(&[(1, 10), (2, place)]);
+    let mut core = Core::with_options(OptionWords {
+        root_capacity: 10,
+        stack_base: place,
+        ..OptionWords::default()
+    });
     assert_eq!(core.state(STACK_BASE), place);
     assert_eq!(core.state(STACK_TOP), place);
     assert_eq!(core.state(STACK_LIMIT), place + 40);
@@ -489,15 +281,15 @@ fn the_shadow_stack_is_where_and_as_large_as_was_asked() {
         assert_eq!(core.call("push", &[object]), 0);
     }
     assert_eq!(core.state(STACK_TOP), core.state(STACK_LIMIT));
-    assert_eq!(core.call("push", &[objects[0]]), ROOT_STACK_FULL);
-    assert_eq!(core.call("enter_scope", &[]), ROOT_STACK_FULL);
+    assert_eq!(core.call("push", &[objects[0]]), Code::RootStackFull as u32);
+    assert_eq!(core.call("enter_scope", &[]), Code::RootStackFull as u32);
     // Registering roots its wrapper all the same.
     core.call("collect", &[]);
     core.assert_sound();
     assert!(objects.iter().all(|&object| core.is_object(object)));
     assert_eq!(core.call("pop", &[]), objects[9]);
     assert_eq!(core.call("truncate", &[2]), 0);
-    assert_eq!(core.call("truncate", &[3]), NO_SUCH_ROOT);
+    assert_eq!(core.call("truncate", &[3]), Code::NoSuchRoot as u32);
     assert_eq!(core.state(STACK_TOP), place + 8);
     assert_eq!(core.call("close", &[]), 0);
     assert_eq!(core.state(STACK_LIMIT), 0);
@@ -525,10 +317,10 @@ fn ranges_are_scanned_and_a_pointer_into_an_object_keeps_it() {
     assert_eq!(core.call("remove_roots", &[begin]), 0);
     core.call("collect", &[]);
     assert!(!core.is_object(pair));
-    assert_eq!(core.call("remove_roots", &[begin]), NO_SUCH_ROOT);
-    assert_eq!(core.call("add_roots", &[begin, 0]), OUT_OF_BOUNDS);
-    assert_eq!(core.call("add_roots", &[begin, begin - 4]), OUT_OF_BOUNDS);
-    assert_eq!(core.call("add_roots", &[begin, u32::MAX]), OUT_OF_BOUNDS);
+    assert_eq!(core.call("remove_roots", &[begin]), Code::NoSuchRoot as u32);
+    assert_eq!(core.call("add_roots", &[begin, 0]), Code::OutOfBounds as u32);
+    assert_eq!(core.call("add_roots", &[begin, begin - 4]), Code::OutOfBounds as u32);
+    assert_eq!(core.call("add_roots", &[begin, u32::MAX]), Code::OutOfBounds as u32);
     core.assert_sound();
 }
 
@@ -564,7 +356,7 @@ fn what_the_program_takes_in_part_comes_once() {
         core.call("wrap", &[7, handle, 0]);
     }
     core.call("collect", &[]);
-    assert_eq!(core.store.data().answer_inside, Some(BUSY));
+    assert_eq!(core.store.data().answer_inside, Some(Code::Busy as u32));
     assert!(core.store.data().allocated_inside.len() >= 3);
     assert!(core.store.data().allocated_inside.iter().all(|&object| object == 0));
     core.assert_sound();
@@ -588,12 +380,12 @@ fn a_closed_heap_keeps_what_was_not_taken() {
         core.call("wrap", &[7, handle, 0]);
     }
     assert_eq!(core.call("close", &[]), 0);
-    assert_eq!(core.call("close", &[]), CLOSED);
+    assert_eq!(core.call("close", &[]), Code::Closed as u32);
     assert_eq!(core.call("allocate", &[LEAF, 8]), 0);
     assert_eq!(core.call("allocate_leaf", &[8]), 0);
     assert_eq!(core.small(1, 4), 0);
-    assert_eq!(core.last_error().0, CLOSED);
-    // At an odd address, too.
+    assert_eq!(core.last_error().0, Code::Closed as u32);
+    // The answer may lie at an odd address.
     assert_eq!(core.call("drain", &[SCRATCH + 1, 1000]), 100);
     let mut handles: Vec<u32> =
         (0..100).map(|index| core.get(SCRATCH + 1 + index * 8 + 4)).collect();
@@ -603,15 +395,19 @@ fn a_closed_heap_keeps_what_was_not_taken() {
 
 #[test]
 fn a_table_in_which_all_is_live_is_full_and_the_next_handle_stays_the_callers() {
-    let mut core = Core::with_options(&[(3, 8), (5, 8)]);
+    let mut core = Core::with_options(OptionWords {
+        wrap_capacity: 8,
+        handle_floor: 8,
+        ..OptionWords::default()
+    });
     for handle in 0..8 {
         let wrapper = core.call("wrap", &[1, handle, 0]);
         core.push_by_hand(wrapper);
     }
     assert_eq!(core.call("wrap", &[1, 8, 0]), 0);
-    assert_eq!(core.last_error(), (WRAP_TABLE_FULL, 8));
+    assert_eq!(core.last_error(), (Code::WrapTableFull as u32, 8));
     let plain = core.pair(0, 0);
-    assert_eq!(core.call("register", &[plain, 1, 9, 0]), WRAP_TABLE_FULL);
+    assert_eq!(core.call("register", &[plain, 1, 9, 0]), Code::WrapTableFull as u32);
     assert!(core.is_object(plain), "the wrapper in flight was swept");
     let top = core.state(STACK_TOP);
     core.set_state(STACK_TOP, top - 4);
@@ -625,19 +421,19 @@ fn wrappers_weights_and_pins_answer_for_what_they_are() {
     let mut core = Core::started();
     let object = core.pair(0, 0);
     core.push_by_hand(object);
-    assert_eq!(core.call("set_weight", &[object, 5]), NOT_REGISTERED);
+    assert_eq!(core.call("set_weight", &[object, 5]), Code::NotRegistered as u32);
     assert_eq!(core.call("register", &[object, 3, 42, 1000]), 0);
-    assert_eq!(core.call("register", &[object, 3, 43, 0]), ALREADY_REGISTERED);
+    assert_eq!(core.call("register", &[object, 3, 43, 0]), Code::AlreadyRegistered as u32);
     assert_eq!(core.call("handle_of", &[object, SCRATCH]), 0);
     assert_eq!((core.get(SCRATCH), core.get(SCRATCH + 4)), (3, 42));
-    // Heavy enough for a collection at the next registration.
+    // The weight is large enough for a collection at the next registration.
     let before = core.collections();
     assert_eq!(core.call("set_weight", &[object, 200 << 20]), 0);
     core.call("wrap", &[3, 44, 1]);
     assert_eq!(core.collections(), before + 1);
     assert_eq!(core.call("dispose", &[object]), 0);
-    assert_eq!(core.call("dispose", &[object]), NOT_REGISTERED);
-    assert_eq!(core.call("handle_of", &[object, SCRATCH]), NOT_REGISTERED);
+    assert_eq!(core.call("dispose", &[object]), Code::NotRegistered as u32);
+    assert_eq!(core.call("handle_of", &[object, SCRATCH]), Code::NotRegistered as u32);
     let pinned = core.pair(0, 0);
     assert_eq!(core.call("pin", &[pinned]), 0);
     assert_eq!(core.call("pin", &[pinned]), 0);
@@ -645,7 +441,7 @@ fn wrappers_weights_and_pins_answer_for_what_they_are() {
     core.call("collect", &[]);
     assert!(core.is_object(pinned));
     assert_eq!(core.call("unpin", &[pinned]), 0);
-    assert_eq!(core.call("unpin", &[pinned]), NOT_PINNED);
+    assert_eq!(core.call("unpin", &[pinned]), Code::NotPinned as u32);
     core.call("collect", &[]);
     assert!(!core.is_object(pinned));
     core.assert_sound();
@@ -653,17 +449,22 @@ fn wrappers_weights_and_pins_answer_for_what_they_are() {
 
 #[test]
 fn a_wrapper_in_the_window_is_registered_where_it_lies() {
-    let mut core = Core::with_options(&[(3, 16), (4, 16), (5, 1 << 20)]);
+    let mut core = Core::with_options(OptionWords {
+        wrap_capacity: 16,
+        wrap_limit: 16,
+        handle_floor: 1 << 20,
+        ..OptionWords::default()
+    });
     let first = core.small(1, 4);
     core.push_by_hand(first);
     let (mut registered, mut bumped) = (0, 0);
     for handle in 0..100 {
         let mut object = core.state(CURSOR);
         if core.state(LIMIT) - object < 8 {
-            // Behind a collection, until the next hole is found.
+            // After a collection the window is empty until the next hole is found.
             object = core.small(1, 4);
         } else {
-            // As compiled code does it, so that the heap has not heard of it.
+            // Compiled code makes the object, so the heap does not know of it yet.
             core.set_state(CURSOR, object + 8);
             let at = (object & 0xffff_0000) | ((object & 0xffff) >> 3);
             let described = (core.get(at) & !0xff) | core.state(COLOUR) | 4;
@@ -671,8 +472,8 @@ fn a_wrapper_in_the_window_is_registered_where_it_lies() {
             bumped += 1;
         }
         assert_eq!(core.call("register", &[object, 7, handle, 0]), 0);
-        assert_eq!(core.call("register", &[object, 7, handle, 0]), ALREADY_REGISTERED);
-        assert_eq!(core.call("register", &[object + 4, 7, handle, 0]), INVALID_REF);
+        assert_eq!(core.call("register", &[object, 7, handle, 0]), Code::AlreadyRegistered as u32);
+        assert_eq!(core.call("register", &[object + 4, 7, handle, 0]), Code::InvalidRef as u32);
         registered += 1;
     }
     assert!(bumped > 80);
@@ -687,36 +488,36 @@ fn a_wrapper_in_the_window_is_registered_where_it_lies() {
     handles.sort_unstable();
     assert_eq!(handles, (0..=registered).collect::<Vec<_>>());
     assert_eq!(core.call("close", &[]), 0);
-    assert_eq!(core.call("register", &[first, 7, 0, 0]), CLOSED);
+    assert_eq!(core.call("register", &[first, 7, 0, 0]), Code::Closed as u32);
 }
 
 #[test]
 fn bad_arguments_are_named() {
     let mut core = Core::started();
-    assert_eq!(core.call("start", &[0]), ALREADY_STARTED);
+    assert_eq!(core.call("start", &[0]), Code::AlreadyStarted as u32);
     for wrong in [0, 8, BOUND, u32::MAX] {
-        assert_eq!(core.call("register", &[wrong, 1, 1, 0]), INVALID_REF);
-        assert_eq!(core.last_error(), (INVALID_REF, wrong));
-        assert_eq!(core.call("pin", &[wrong]), INVALID_REF);
+        assert_eq!(core.call("register", &[wrong, 1, 1, 0]), Code::InvalidRef as u32);
+        assert_eq!(core.last_error(), (Code::InvalidRef as u32, wrong));
+        assert_eq!(core.call("pin", &[wrong]), Code::InvalidRef as u32);
         assert_eq!(core.call("size_of", &[wrong]), 0);
     }
     assert_eq!(core.call("allocate", &[99, 1]), 0);
-    assert_eq!(core.last_error(), (INVALID_LAYOUT, 99));
+    assert_eq!(core.last_error(), (Code::InvalidLayout as u32, 99));
     assert_eq!(core.layout((65, 0), (0, 0)), 0);
-    assert_eq!(core.last_error(), (INVALID_LAYOUT, 65));
+    assert_eq!(core.last_error(), (Code::InvalidLayout as u32, 65));
     for granules in [0, 9, 0x2000_0000, u32::MAX] {
         assert_eq!(core.small(granules, 4), 0);
-        assert_eq!(core.last_error().0, INVALID_LAYOUT);
+        assert_eq!(core.last_error().0, Code::InvalidLayout as u32);
     }
     for size in [0x7fff_0001, 0xffff_fff0, 0xffff_ffff] {
         assert_eq!(core.call("allocate_leaf", &[size]), 0);
-        assert_eq!(core.last_error().0, OUT_OF_MEMORY);
+        assert_eq!(core.last_error().0, Code::OutOfMemory as u32);
         assert_eq!(core.call("allocate_conservative", &[size]), 0);
     }
     let nowhere = u32::MAX - 4;
     let object = core.call("wrap", &[1, 1, 0]);
-    assert_eq!(core.call("handle_of", &[object, nowhere]), OUT_OF_BOUNDS);
-    assert_eq!(core.call("read_statistics", &[nowhere]), OUT_OF_BOUNDS);
+    assert_eq!(core.call("handle_of", &[object, nowhere]), Code::OutOfBounds as u32);
+    assert_eq!(core.call("read_statistics", &[nowhere]), Code::OutOfBounds as u32);
     core.call("collect", &[]);
     assert_eq!(core.call("drain", &[nowhere, 1]), 0);
     assert_eq!(core.call("pending", &[]), 1, "a handle was lost");
@@ -726,13 +527,23 @@ fn bad_arguments_are_named() {
 #[test]
 fn bad_options_are_named_and_the_heap_can_still_be_started() {
     let mut core = Core::new();
-    for (field, value) in [(7, 9), (1, 1 << 27), (3, 1 << 27)] {
-        core.configure(&[(field, value)]);
-        assert_eq!(core.call("start", &[SCRATCH]), INVALID_OPTION, "field {field}");
+    let defaults = OptionWords::default();
+    for (options, name) in [
+        (OptionWords { sizing: 9, ..defaults }, OptionName::Sizing),
+        (OptionWords { root_capacity: 1 << 27, ..defaults }, OptionName::RootCapacity),
+        (OptionWords { wrap_capacity: 1 << 27, ..defaults }, OptionName::WrapCapacity),
+    ] {
+        core.configure(options);
+        assert_eq!(core.call("start", &[SCRATCH]), Code::InvalidOption as u32, "{name:?}");
+        assert_eq!(core.last_error(), (Code::InvalidOption as u32, name as u32));
     }
-    core.configure(&[(1, 1000), (2, u32::MAX - 8)]);
-    assert_eq!(core.call("start", &[SCRATCH]), OUT_OF_BOUNDS);
-    assert_eq!(core.call("start", &[u32::MAX - 8]), OUT_OF_BOUNDS);
+    core.configure(OptionWords {
+        root_capacity: 1000,
+        stack_base: u32::MAX - 8,
+        ..OptionWords::default()
+    });
+    assert_eq!(core.call("start", &[SCRATCH]), Code::OutOfBounds as u32);
+    assert_eq!(core.call("start", &[u32::MAX - 8]), Code::OutOfBounds as u32);
     assert_eq!(core.call("start", &[0]), 0);
 }
 
@@ -746,13 +557,18 @@ fn the_trapping_forms_trap_and_the_others_do_not() {
         ("register_or_trap", &[12, 1, 1, 0]),
     ] {
         let values: Vec<Val> = words.iter().map(|&word| Val::I32(word as i32)).collect();
-        let mut core = Core::with_options(&[(0, 600_000)]);
+        let mut core =
+            Core::with_options(OptionWords { heap_limit_bytes: 600_000, ..OptionWords::default() });
         let plain = name.trim_end_matches("_or_trap");
         let answer = core.call_with(plain, &values).expect("this form does not trap");
         assert_eq!(answer != 0, plain == "push" || plain == "register", "{plain} worked");
         assert!(core.call_with(name, &values).is_err(), "{name} did not trap");
     }
-    let mut core = Core::with_options(&[(3, 1), (5, 1)]);
+    let mut core = Core::with_options(OptionWords {
+        wrap_capacity: 1,
+        handle_floor: 1,
+        ..OptionWords::default()
+    });
     let wrapper = core.call("wrap_or_trap", &[1, 1, 0]);
     core.push_by_hand(wrapper);
     let values = [1, 2, 0].map(Val::I32);
@@ -775,7 +591,7 @@ fn memory_that_does_not_grow_is_an_error_and_nothing_is_lost() {
         let base = core.state(STACK_BASE);
         core.put(base, list);
     }
-    assert_eq!(core.last_error(), (OUT_OF_MEMORY, 8));
+    assert_eq!(core.last_error(), (Code::OutOfMemory as u32, 8));
     assert_eq!(core.call("allocate_leaf", &[100_000]), 0);
     core.assert_sound();
     let mut length = 0;
@@ -792,12 +608,12 @@ fn memory_that_does_not_grow_is_an_error_and_nothing_is_lost() {
 
 #[test]
 fn under_stress_every_allocation_comes_to_the_collector() {
-    let mut core = Core::with_options(&[(9, 1)]);
+    let mut core = Core::with_options(OptionWords { stress: 1, ..OptionWords::default() });
     let kept = core.pair(0, 0);
     core.push_by_hand(kept);
     let before = core.collections();
     let lost = core.pair(0, 0);
-    // It may have the place of the one that was lost.
+    // The next object may have the place of the lost one.
     let next = core.pair(0, 0);
     assert_eq!(core.collections(), before + 2);
     assert!(core.is_object(kept) && (next == lost || !core.is_object(lost)));

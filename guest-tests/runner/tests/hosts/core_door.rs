@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use tether_cli::inspect::{function, inspect};
+use tether_model::call::Code;
 use tether_runner::ledger::Settings;
 
 use crate::guests::{Guest, module};
@@ -78,7 +79,7 @@ fn the_default_document_goes_through_the_same_table(host: Host) {
     assert_eq!(report["numbers_packed"], true);
     assert_eq!(report["wrap_table_capacity"], 4096);
     assert!(figure(&report, "unreleased_peak") <= 2 * 4096, "{report}");
-    // Packed or not, the handles start the collections.
+    // The handles start the collections, whether numbers are packed or not.
     assert!(figure(&report, "collections") >= 470, "{report}");
 }
 
@@ -107,7 +108,7 @@ fn a_small_heap_is_out_of_memory(host: Host) {
 
 // ---- WAT ----
 
-/// What `sum` is to give.
+/// The expected result of `sum`.
 fn weighted_sum(length: u64) -> u64 {
     const WEIGHTS: [u64; 8] = [3, 1, 4, 1, 5, 9, 2, 6];
     (0..length).map(|place| place * WEIGHTS[place as usize % 8]).sum()
@@ -138,8 +139,8 @@ fn tickets_in_wat_come_back_once(host: Host) {
     }
 }
 
-/// The inline path of an allocation is loads, stores and arithmetic; what does not fit
-/// goes to the collector, which is not inlined.
+/// The inline path of an allocation is loads, stores and arithmetic. If an object does not fit
+/// the window, the path calls the collector, which is not inlined.
 #[test]
 fn an_allocation_of_two_words_calls_the_slow_path_alone() {
     const INSTRUCTIONS: u32 = 32;
@@ -183,7 +184,6 @@ fn words_in_c_are_counted_and_their_entries_closed_once(host: Host) {
         ["add", "late"],
     ]);
     let seen = C.call(host, &calls);
-    const CLOSED: u32 = 17;
     assert_eq!(
         seen.answers,
         [
@@ -199,7 +199,7 @@ fn words_in_c_are_counted_and_their_entries_closed_once(host: Host) {
             json!(0),
             json!(1),
             json!(0),
-            json!({ "error": CLOSED }),
+            json!({ "error": Code::Closed as u32 }),
         ]
     );
     // One entry for each different word, and one more for the word that came again.
@@ -213,9 +213,9 @@ fn nothing_that_only_c_variables_hold_is_lost(host: Host) {
         let calls = json!([["hold", rounds, depth, 1], ["collections"], ["live-bytes"]]);
         let seen = unrooted(artifact).call(host, &calls);
         assert_eq!(seen.answers[0], sound, "{artifact}");
-        // At each allocation that came to the collector.
+        // Every allocation that came to the collector started a collection.
         assert!(seen.answers[1].as_u64().unwrap() > rounds as u64 * 100, "{artifact}");
-        // What the last round left on the stack may keep its tree, and no more.
+        // Words that the last round left on the C stack may keep its tree, and nothing else.
         assert!(seen.answers[2].as_u64().unwrap() < 16 * 1024, "{artifact}: {seen:?}");
     }
 }

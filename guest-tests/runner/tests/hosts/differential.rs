@@ -1,5 +1,6 @@
-//! One trace, four executions: native, core module, component on wasmtime and on jco. And
-//! each growth of a Wasm memory refused in turn. `cargo xtask soak` does more of both.
+//! One trace in four executions: natively, on the core module, and on the component under
+//! wasmtime and under jco. And one program with each growth of its memory refused in turn.
+//! `cargo xtask soak` runs more traces and more programs.
 
 use std::path::Path;
 

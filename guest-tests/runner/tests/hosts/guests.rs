@@ -1,6 +1,6 @@
-//! Small guests of the core door on every host: their exports are called one after
-//! the other with numbers and texts, and what they do with the host's tickets is
-//! counted. On jco, `guest.mjs` does the same.
+//! Small guests of the core door on every host. Their exports are called one after the other
+//! with numbers and texts, and the tickets that they take and give back are counted. On jco,
+//! `guest.mjs` makes the calls and counts.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -21,10 +21,10 @@ pub struct Guest {
     pub interface: [&'static str; 3],
 }
 
-/// What came of some calls.
+/// The results of some calls.
 #[derive(Debug)]
 pub struct Seen {
-    /// What each call gave, `{"error": …}` for a result's error.
+    /// The answer of each call; `{"error": …}` for a result's error.
     pub answers: Vec<Value>,
     /// Tickets that the host gave out.
     pub issued: u64,
@@ -83,7 +83,7 @@ struct Tickets {
     unknown: u64,
 }
 
-/// As both guests' hosts have it: what a wrapper was registered with.
+/// A ticket or an entry, as it was registered with its wrapper.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 struct Ticket {

@@ -1,5 +1,5 @@
-//! The ledger over documents that it takes: what it finds, how far it gets with
-//! its table, and that no handle is lost, on every host.
+//! The ledger over documents that it takes, on every host: its findings, how far it gets with
+//! its table, and that no handle is lost.
 
 use serde_json::{Value, json};
 use tether_runner::ledger::Settings;
@@ -55,8 +55,8 @@ fn the_default_document_goes_through_a_table_of_4096(host: Host) {
     assert_eq!(report["wrap_table_capacity"], 4096);
     let peak = figure(&report, "wrap_table_peak");
     assert!((1024..=4096).contains(&peak), "{report}");
-    // What is registered, with what waits to be drained: the bound that the
-    // interface states, with few live.
+    // Handles that are registered or wait to be drained: the bound that the interface states,
+    // if few are live.
     assert!(figure(&report, "unreleased_peak") <= 2 * 4096, "{report}");
 }
 
@@ -65,7 +65,7 @@ fn keeping_decimals_fills_the_table(host: Host) {
     assert_eq!(report["error"]["kind"], "collector", "{report}");
     assert_eq!(report["error"]["reason"], "wrap-table-full");
     assert_eq!(report["error"]["figure"], 4096);
-    // All but the last batch, which did not fit.
+    // The table took every batch but the last, for which there was no room.
     let peak = figure(&report, "wrap_table_peak");
     assert!((3072..=4096).contains(&peak), "{report}");
     assert_eq!(report["sum"], Value::Null);
@@ -83,7 +83,7 @@ fn keeping_decimals_of_the_default_document_works_in_a_table_that_grows(host: Ho
     assert!(figure(&report, "wrap_table_capacity") >= peak, "{report}");
 }
 
-/// JSON leaves the meaning of repeated keys open; to the ledger each is a member.
+/// JSON leaves the meaning of repeated keys open. For the ledger each of them is a member.
 fn repeated_keys_all_count(host: Host) {
     let report = run(host, br#"{"a": 1, "a": {"a": 2, "a": 3}}"#, DEFAULTS);
     assert_eq!(report["error"], Value::Null, "{report}");

@@ -1,5 +1,5 @@
 //! Every limit at ±1 (`fuzz/model/src/limits.rs`), on the core module and the component; and
-//! the core module where the address space ends.
+//! the core module at the end of the address space.
 
 use tether_model::call::Code;
 use tether_model::choices::Choices;
@@ -25,7 +25,7 @@ fn limits_hold_exactly_through_the_component_door() {
 /// Pages of the program's own, so that the collector has the last 100 of 65,536.
 const PAGES_BEFORE: u64 = 65_536 - 100;
 
-/// Both as it is delivered and with its arithmetic checked: there an overflow traps.
+/// The core module as it is delivered, and with checked arithmetic: an overflow traps.
 const MODULES: [&str; 2] = ["tether_gc.core.wasm", "checked/tether_gc.core.wasm"];
 
 #[test]
@@ -48,7 +48,7 @@ fn random_programs_agree_at_the_end_of_the_address_space() {
             let core = CoreSubject::start_behind(&module, &GROWING, 0..0, PAGES_BEFORE);
             let core = core.expect("there is memory");
             let mut model = Model::new(core, Choices::seeded(seed), limits);
-            // Memory refuses by itself.
+            // At the end of the address space memory refuses to grow by itself.
             model.is_refusing = false;
             model.is_heavy = true;
             model.define_layouts();

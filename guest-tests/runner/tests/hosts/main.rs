@@ -8,6 +8,7 @@
 
 mod bad_references;
 mod bare;
+mod bare_core;
 mod command_line;
 mod composed;
 mod core_abi;

@@ -1,5 +1,5 @@
-//! Documents that the ledger does not take: each is refused with the place of
-//! what is wrong, none traps, and every handle made until then is released.
+//! Documents that the ledger does not take. Each is refused with the place of its mistake, none
+//! traps, and every handle that was made before the mistake is released.
 
 use serde_json::Value;
 
@@ -40,8 +40,8 @@ const MISTAKES: &[(&[u8], u32, u32)] = &[
     (b"[1] // comment", 1, 5),
 ];
 
-/// As above, but only the line is agreed on: whether the mistake is at the
-/// start of a token or within it is the lexer's choice.
+/// A document, and the line of its first mistake. The column is the lexer's choice: it may name
+/// the start of the token, or a place in it.
 const MISTAKES_IN_TOKENS: &[(&[u8], u32)] = &[
     (b"\n[01]", 2),
     (b"\n[-]", 2),

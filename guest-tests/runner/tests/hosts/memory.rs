@@ -1,5 +1,5 @@
-//! A host that refuses memory: an error with the number of bytes, never a trap,
-//! and a heap that goes on where something is let go.
+//! A host that refuses memory: an operation gives an error with the number of bytes, nothing
+//! traps, and the heap goes on when the program drops references.
 
 use crate::bare::{CONSERVATIVE, DEFAULTS, ErrorCode, Heap, LEAF, Options, Words, code, fresh};
 
@@ -49,7 +49,7 @@ fn refused_at_every_point_in_turn_is_an_error_and_loses_nothing() {
         started += 1;
         heap.assert_sound();
 
-        // With its roots gone the heap has room again.
+        // Without roots the heap has room again.
         heap.truncate(0).unwrap();
         heap.collect().unwrap();
         heap.assert_sound();
@@ -120,8 +120,7 @@ fn a_fresh_instance_is_small() {
     assert!(taken <= 1 << 20, "the first object takes {taken} bytes");
 }
 
-/// Lists of all sizes, in and out, one of them empty: in their order, so that a long one
-/// comes between short ones.
+/// Sizes of the lists that go in and out, one of them 0. A long list comes between short ones.
 const LIST_BYTES: [u32; 8] = [0, 1, 400_000, 7, 64, 300_000, 3, 100_001];
 
 #[test]
@@ -195,7 +194,7 @@ fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes() {
     heap.world().growth.grants = Some(0);
     let error = heap.read_bytes(object, 0, 8 << 20).unwrap_err();
     assert_eq!((error.code, error.value), (ErrorCode::OutOfMemory, 8 << 20));
-    // What was asked for in smaller lists comes, from the memory that lists have.
+    // Smaller lists fit into the memory that lists have.
     for part in 0..128 {
         assert_eq!(heap.read_bytes(object, part << 16, 1 << 16).unwrap(), vec![0; 1 << 16]);
     }
@@ -204,8 +203,9 @@ fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes() {
     assert_eq!(heap.read_bytes(object, 0, 8 << 20).unwrap().len(), 8 << 20);
 }
 
-/// What lies free between what is taken counts: with a limit of 64 MiB memory reached 97 to
-/// 155 MiB. The model's memory was in one piece, and the limit counted what was used of it.
+/// The heap's limit counts the free pages between pages that are taken. When it counted only the
+/// bytes in use, memory reached 97 to 155 MiB with a limit of 64 MiB. A test on the model did not
+/// show it, because the model's memory is in one piece.
 #[test]
 fn memory_grows_by_no_more_than_the_heaps_limit() {
     const LIMIT_BYTES: u32 = 16 << 20;

@@ -1,8 +1,8 @@
-//! What the ledger must find in a document, computed without it: by serde_json,
-//! which keeps each number's text, and a decimal library.
+//! The findings that the ledger must have of a document, computed without the ledger: by
+//! serde_json, which keeps each number's text, and by a decimal library.
 //!
-//! Objects here hold each key once, so documents with repeated keys, and those
-//! that are deeper than serde_json goes, are for tests that know the answer.
+//! Two kinds of documents are for tests that know the answer: documents with repeated keys,
+//! because objects here hold each key once; and documents that are deeper than serde_json goes.
 
 use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub struct Findings {
     depth: usize,
 }
 
-/// Reads a document and finds all there is to find.
+/// Reads a document and computes its findings.
 pub fn findings(document: &[u8]) -> Findings {
     let value: Value = serde_json::from_slice(document).expect("the document is JSON");
     let mut findings = Findings::default();

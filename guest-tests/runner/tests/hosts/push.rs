@@ -1,9 +1,9 @@
 //! The collector that pushes: released handles come to the host by themselves,
 //! each once, and a `release` that calls back in does no harm.
 //!
-//! Whether such a call reaches the collector is the host's affair: wasmtime 48
-//! stops it ("cannot enter component instance") where its support for concurrency
-//! is on. Here that is off, and jco never checks, so on both the collector answers.
+//! The host decides whether such a call reaches the collector. wasmtime 48 stops it ("cannot
+//! enter component instance") if its support for concurrency is on. In these tests that support
+//! is off, and jco never checks, so the collector answers on both hosts.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! The ledger over documents that no one chose, with small tables: what it finds
-//! must not depend on when the collector runs.
+//! The ledger over random documents, with small tables: its findings must not depend on when
+//! the collector runs.
 
 use serde_json::{Map, Value};
 use tether_runner::ledger::Settings;
@@ -24,7 +24,7 @@ fn random_documents_agree_with_an_independent_computation() {
     }
 }
 
-/// xorshift64: the same documents in every run.
+/// xorshift64. Every run makes the same documents.
 struct Random(u64);
 
 impl Random {

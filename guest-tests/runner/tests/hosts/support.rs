@@ -1,4 +1,4 @@
-//! What the tests stand on: the artifacts, and the three hosts of the ledger.
+//! The base of the tests: the artifacts, and the three hosts of the ledger.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub const DEFAULTS: Settings = Settings {
     pack_numbers: false,
 };
 
-/// Where the ledger can run.
+/// A host of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     /// The wasmtime that is linked into this program.
@@ -28,7 +28,7 @@ pub enum Host {
     Jco(&'static str),
 }
 
-/// Through which of the collector's doors the ledger goes.
+/// The door of the collector that the ledger uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     /// Two components, composed.

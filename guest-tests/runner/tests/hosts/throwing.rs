@@ -1,17 +1,16 @@
-//! A `release` that fails: the contract forbids it, and this is what each host does then.
-//! Whatever was handed out never comes again; docs/reliability.md states what is lost.
+//! A `release` that fails. The contract forbids it; these tests show what each host then does.
+//! A handle that was handed out never comes again. docs/reliability.md says which are lost.
 
 use std::collections::HashMap;
 
+use tether_model::call::Code;
 use wasmtime::component::{Linker, Val as ComponentVal};
 use wasmtime::{Engine, Func, Instance, Module, Store, Val, bail};
 
 use crate::bare::load;
 use crate::support::{artifact, jco_harness, on_every_jco, run_json};
 
-const BUSY: i32 = 16;
-
-/// The core module lets its caller go on: it is busy for ever, and repeats nothing.
+/// The core module's caller can go on. The heap stays busy for ever, and repeats no handle.
 #[test]
 fn the_core_module_is_busy_for_ever() {
     let engine = Engine::default();
@@ -36,14 +35,14 @@ fn the_core_module_is_busy_for_ever() {
     }
     assert!(call(&mut store, "tether_collect", &[]).is_err());
     for _ in 0..3 {
-        assert_eq!(call(&mut store, "tether_collect", &[]).unwrap(), BUSY);
-        assert_eq!(call(&mut store, "tether_close", &[]).unwrap(), BUSY);
+        assert_eq!(call(&mut store, "tether_collect", &[]).unwrap(), Code::Busy as i32);
+        assert_eq!(call(&mut store, "tether_close", &[]).unwrap(), Code::Busy as i32);
         assert_eq!(call(&mut store, "tether_wrap", &[1, 99, 0]).unwrap(), 0);
     }
     assert_eq!(*store.data(), 1, "the batch was offered again");
 }
 
-/// wasmtime enters no component again in which an import failed.
+/// wasmtime does not enter a component again after one of its imports failed.
 #[test]
 fn wasmtime_enters_the_component_no_more() {
     let (engine, component) = load("tether-gc-push.wasm");

@@ -5,7 +5,7 @@ use crate::bare::{DEFAULTS, ErrorCode, Heap, LEAF, Options, Registration, code, 
 
 const TABLE: u32 = 4096;
 
-/// Counts releases, and fails the test at a second one.
+/// Notes the handles that were released, and fails the test at a second release.
 struct Ledger(Vec<bool>);
 
 impl Ledger {
@@ -85,7 +85,7 @@ fn a_table_full_of_live_wrappers_is_an_error_until_one_dies() {
         let wrapper = heap.wrap(7, handle, 0).unwrap();
         heap.push(wrapper).unwrap();
     }
-    // In flight, and not rooted: a failed registration may not free it.
+    // Nothing roots the object: a failed registration must not free it.
     let late = heap.allocate(LEAF, 8).unwrap();
     let depth = heap.depth();
     let collections = heap.statistics().collections;

@@ -1,5 +1,5 @@
-;; The guest of composed.rs: each export calls the collector. Its memory cannot grow, so
-;; whatever is refused is the collector's.
+;; The guest of composed.rs: each export calls the collector. The guest's own memory cannot
+;; grow, so every growth that the host refuses is of the collector's memory.
 (module
   (import "tether:gc/heap@0.1.0" "allocate" (func $allocate (param i32 i32 i32)))
   (import "tether:gc/heap@0.1.0" "set" (func $set (param i32 i32 i32 i32)))
@@ -14,8 +14,8 @@
   (import "tether:gc/diagnostics@0.1.0" "verify" (func $verify (param i32)))
   (memory (export "memory") 1 1)
 
-  ;; Where the collector's answers go: at 0 whether it is an error, at 4 the value, or
-  ;; the error's number, at 8 its figure.
+  ;; The collector's answers go to address 0: at 0 stands whether the answer is an error, at 4
+  ;; the value or the error's number, at 8 the error's figure.
   (func $code (result i32)
     (if (result i32) (i32.load8_u (i32.const 0))
       (then (i32.add (i32.load8_u (i32.const 4)) (i32.const 1)))

@@ -1,0 +1,25 @@
+//! The component of the world `collector`: the language drains released handles itself.
+//!
+//! It is for Wasm; natively there is nothing in this crate.
+
+#![cfg(target_arch = "wasm32")]
+#![no_std]
+
+use tether_component_door::{Door, World};
+use tether_door::HeapCell;
+use tether_gc::Silent;
+
+/// The world.
+struct Collector;
+
+static HEAP: HeapCell<Silent> = HeapCell::new(Silent);
+
+impl World for Collector {
+    type Observer = Silent;
+
+    fn heap() -> &'static HeapCell<Silent> {
+        &HEAP
+    }
+}
+
+tether_component_door::export!(Door<Collector>);

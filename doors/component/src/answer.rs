@@ -1,0 +1,118 @@
+//! Answers: what goes back to a caller, where the canonical ABI wants it.
+//!
+//! A function whose result does not fit in a word answers with the address of [`AREA`], which its
+//! caller's adapter reads before it does anything else.
+//!
+//! Source: the component model's Canonical ABI [canonical-abi].
+
+#![expect(unsafe_code, reason = "answers by address")]
+
+use core::cell::UnsafeCell;
+
+/// Bytes of the longest answer, the statistics.
+const MOST_BYTES: usize = 96;
+
+#[repr(C, align(8))]
+struct Area(UnsafeCell<[u8; MOST_BYTES]>);
+
+// SAFETY: memory::linear refuses builds with threads.
+unsafe impl Sync for Area {}
+
+static AREA: Area = Area(UnsafeCell::new([0; MOST_BYTES]));
+
+/// The answer of the function at hand.
+#[derive(Clone, Copy)]
+pub struct Answer(());
+
+impl Answer {
+    /// An answer of so many bytes.
+    pub const fn of<const BYTES: usize>() -> Self {
+        assert!(BYTES <= MOST_BYTES, "the area is too small for this answer");
+        Answer(())
+    }
+
+    /// The address of the answer, for the caller.
+    #[inline(always)]
+    pub fn address(self) -> u32 {
+        AREA.0.get() as u32
+    }
+
+    /// Stores a byte.
+    #[inline(always)]
+    pub fn put_u8(self, offset: usize, value: u8) {
+        self.put(offset, value);
+    }
+
+    /// Stores a word.
+    #[inline(always)]
+    pub fn put_u32(self, offset: usize, value: u32) {
+        self.put(offset, value);
+    }
+
+    /// Stores two words.
+    #[inline(always)]
+    pub fn put_u64(self, offset: usize, value: u64) {
+        self.put(offset, value);
+    }
+
+    #[inline(always)]
+    fn put<T>(self, offset: usize, value: T) {
+        // SAFETY: the offset is one that the canonical ABI has for an answer that fits (`of`), and
+        // nothing has a reference to the area.
+        unsafe { AREA.0.get().cast::<u8>().add(offset).cast::<T>().write(value) };
+    }
+}
+
+/// A word, or nothing, or an error: what most functions answer with, and how it came about.
+#[derive(Clone, Copy)]
+pub enum Outcome {
+    /// The common case was done in line: the word, or 0.
+    Now(u32),
+    /// The result of an operation, in one register: see [`pack`].
+    Packed(u64),
+}
+
+/// An operation's result in one register: the error's code, or 0, is in the upper half, and the
+/// error's figure or the word in the lower.
+#[inline(never)]
+pub fn pack(result: Result<u32, tether_gc::Error>) -> u64 {
+    let (code, word) = match result {
+        Ok(word) => (0, word),
+        Err(error) => (error.code(), error.value()),
+    };
+    u64::from(code) << 32 | u64::from(word)
+}
+
+impl Answer {
+    /// Stores a `result` of a word or of nothing.
+    #[inline(always)]
+    pub fn put_outcome(self, outcome: Outcome) {
+        match outcome {
+            Outcome::Now(word) => {
+                self.put_u8(0, 0);
+                self.put_u32(4, word);
+            }
+            Outcome::Packed(packed) => put_packed(packed),
+        }
+    }
+}
+
+/// Answers with a packed result.
+#[inline(never)]
+fn put_packed(packed: u64) {
+    let answer = const { Answer::of::<12>() };
+    match (packed >> 32) as u8 {
+        0 => answer.put_outcome(Outcome::Now(packed as u32)),
+        code => {
+            answer.put_u8(0, 1);
+            answer.put_u8(4, code - 1);
+            answer.put_u32(8, packed as u32);
+        }
+    }
+}
+
+/// Answers with an error: the case of a `result`, then the record.
+#[inline(never)]
+pub fn refuse(error: tether_gc::Error) {
+    put_packed(pack(Err(error)));
+}

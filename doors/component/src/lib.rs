@@ -1,0 +1,70 @@
+//! The component door: the exports of a `tether:gc` component.
+//!
+//! The build script makes the exports from `wit/`, by the canonical ABI that wit-bindgen's
+//! library has ([`glue`]); [`exports`] implements their traits, each function by one operation
+//! of the heap. A component is a crate of its own, which implements [`World`] and
+//! calls [`export!`]: `doors/collector`, `doors/collector-push`, `doors/collector-wasi`.
+//!
+//! The door is for Wasm; natively there is nothing in this crate.
+
+#![cfg(target_arch = "wasm32")]
+#![no_std]
+
+extern crate alloc;
+
+pub mod answer;
+mod exports;
+pub mod lists;
+pub mod types;
+
+/// The exports and their traits, as the build script writes them from `wit/`.
+#[expect(unsafe_code, reason = "generated: the canonical ABI")]
+#[allow(unused_imports, unsafe_op_in_unsafe_fn, clippy::all, reason = "generated")]
+pub mod glue {
+    include!(concat!(env!("OUT_DIR"), "/glue.rs"));
+}
+
+pub use exports::Door;
+
+use tether_door::HeapCell;
+use tether_gc::memory::linear::{LinearMemory, RustAllocator};
+use tether_gc::{Error, Heap, Observer, Options};
+
+#[global_allocator]
+static ALLOCATOR: RustAllocator = RustAllocator;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+/// What differs between the worlds.
+pub trait World: 'static {
+    /// Who watches collections.
+    type Observer: Observer;
+
+    /// The one heap of the component.
+    fn heap() -> &'static HeapCell<Self::Observer>;
+
+    /// Starts the heap with options that the program gave.
+    fn start(heap: &mut WorldHeap<Self>, options: Options) -> Result<(), Error> {
+        heap.start(options)
+    }
+
+    /// Runs after each operation that may have released handles, when the heap is consistent
+    /// and still busy.
+    #[inline(always)]
+    fn after(_heap: &mut WorldHeap<Self>) {}
+
+    /// Told of each error that an operation ends with.
+    #[inline(always)]
+    fn refused(_heap: &WorldHeap<Self>, _error: &Error) {}
+
+    /// The longest and the total pause, in nanoseconds, if there is a clock.
+    fn pauses(_observer: &Self::Observer) -> (u64, u64) {
+        (0, 0)
+    }
+}
+
+/// The heap of a world.
+pub type WorldHeap<W> = Heap<LinearMemory, <W as World>::Observer>;
