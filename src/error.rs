@@ -182,7 +182,10 @@ impl fmt::Display for Error {
             }
             Error::InvalidLayout { layout } => write!(f, "invalid layout {layout}"),
             Error::OutOfBounds { size_bytes } => {
-                write!(f, "out of bounds: the object has {size_bytes} bytes")
+                write!(
+                    f,
+                    "out of bounds: {size_bytes} bytes is what there is, or the most there may be"
+                )
             }
             Error::ReferenceSlot { offset_bytes } => {
                 write!(f, "offset {offset_bytes} is a reference slot; write it as a word")

@@ -28,7 +28,7 @@ pub enum Invariant {
     Tiling = 3,
     /// Every reference slot of a live object is null or names a live object.
     References = 4,
-    /// In swept blocks there is no object of the dead colour.
+    /// In swept blocks, and among large objects, there is no object of the dead colour.
     Colours = 5,
     /// The granules of the current hole and of the hole set are free, and those below the current
     /// hole's limit are zero in memory.

@@ -105,7 +105,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Allocates a zeroed object at a multiple of `alignment`, a power of two up
-    /// to [`MOST_ALIGNMENT_BYTES`].
+    /// to 4,096.
     ///
     /// May collect. Errors: as [`allocate`](Self::allocate), and `OutOfBounds` for
     /// another alignment. Cost: as `allocate`, and up to `alignment` bytes that stay

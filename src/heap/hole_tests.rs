@@ -1,4 +1,4 @@
-//! Holes that are set aside, and the counts of bytes.
+//! The hole set, and the counts of bytes.
 
 use std::vec::Vec;
 
@@ -12,7 +12,7 @@ use crate::units::{LARGEST_BLOCK_OBJECT_BYTES, PAYLOAD_BYTES};
 const SIZES: [u32; 7] = [32, 64, 128, 256, 512, 1_024, 2_048];
 
 /// A heap with so many holes of each size, each between objects that live, and their
-/// addresses; all of them passed over once, and set aside.
+/// addresses; all of them passed over once, and in the hole set.
 fn heap_with_holes(each: usize) -> (Heap<ModelMemory>, Vec<(u32, Reference)>) {
     let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
     let mut holes = Vec::new();
@@ -74,7 +74,7 @@ fn holes_that_were_too_small_for_one_object_are_used_for_others() {
 
 #[test]
 #[cfg_attr(miri, ignore = "fills blocks")]
-fn a_small_object_takes_a_hole_that_was_set_aside_and_leaves_the_rest_of_it() {
+fn a_small_object_takes_a_hole_of_the_hole_set_and_leaves_the_rest_of_it() {
     let (mut heap, holes) = heap_with_holes(1);
     let blocks = heap.blocks.count();
     let bytes: u32 = holes.iter().map(|hole| hole.0).sum();

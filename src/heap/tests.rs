@@ -377,7 +377,7 @@ fn the_verifier_sees_what_is_written_over_a_blocks_own_metadata() {
 }
 
 #[test]
-fn the_verifier_sees_an_object_in_a_hole_that_was_set_aside() {
+fn the_verifier_sees_an_object_in_a_hole_of_the_hole_set() {
     const HOLES: u32 = at_size(100, 20);
     let mut heap = heap();
     for _ in 0..HOLES {
@@ -386,14 +386,14 @@ fn the_verifier_sees_an_object_in_a_hole_that_was_set_aside() {
         heap.allocate(LEAF, 64).unwrap();
     }
     heap.collect().unwrap();
-    // The holes of 64 bytes are too small for it, and are set aside.
+    // The holes of 64 bytes are too small for it, and go into the hole set.
     heap.allocate(LEAF, 4_000).unwrap();
-    let mut aside = Vec::new();
-    heap.blocks.hole_set().for_each(&heap.supply.memory, |from, _| aside.push(from));
-    assert!(aside.len() > HOLES as usize / 2);
+    let mut in_set = Vec::new();
+    heap.blocks.hole_set().for_each(&heap.supply.memory, |from, _| in_set.push(from));
+    assert!(in_set.len() > HOLES as usize / 2);
     assert_eq!(heap.verify(), None);
     let live = heap.live;
-    heap.supply.memory.store_u8(metadata::metadata_of(aside[7]), live | END);
+    heap.supply.memory.store_u8(metadata::metadata_of(in_set[7]), live | END);
     assert_eq!(broken(&heap), Some(Invariant::Hole));
 }
 

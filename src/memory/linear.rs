@@ -88,8 +88,8 @@ const LIST_ALIGN: usize = 16;
 const LIST_PAGES: u32 = 16;
 
 /// What Rust code in the same module allocates: lists that cross a component's
-/// boundary. The collector never has memory beside a Rust object's; and 1 MiB of pages once taken
-/// is kept, so that such lists no longer than earlier ones fit when memory is exhausted.
+/// boundary. The collector never has memory beside a Rust object's. Pages once taken are kept, as
+/// long as they are 1 MiB and less, so that lists of that size fit when memory is exhausted.
 static LISTS: SingleThreaded<Extents> = SingleThreaded(UnsafeCell::new(Extents::new(LIST_PAGES)));
 
 /// A global allocator for a module that is nothing but this collector: its

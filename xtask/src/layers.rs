@@ -78,8 +78,8 @@ mod tests {
     fn what_stands_lower_may_be_imported() {
         for (path, text) in [
             ("blocks.rs", "use crate::metadata::Byte;"),
-            ("heap/build.rs", "use super::Heap; fn f(x: crate::error::Error) {}"),
-            ("heap/build.rs", "use super::super::mark::Marker;"),
+            ("heap/program.rs", "use super::Heap; fn f(x: crate::error::Error) {}"),
+            ("heap/program.rs", "use super::super::mark::Marker;"),
             ("error.rs", "use crate::units::Reference;"),
             ("memory/model.rs", "use crate::memory::extents; pub(crate) fn f() {}"),
             ("lib.rs", "pub use crate::heap::x;"),
