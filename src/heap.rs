@@ -77,11 +77,11 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     collections_for_handles: u32,
     /// The most handles, and the most weight, that the wrap table may have before the next
     /// collection: twice what was live after the last one, or that and the options' floors.
-    /// What is disposed of leaves the table, and so presses no longer.
+    /// A handle that is disposed of leaves the table, and so counts no longer.
     most_handles: u32,
     most_weight_bytes: u64,
-    /// At the last collection: what it looked at besides objects, and what had been
-    /// allocated.
+    /// Two figures of the last collection: the bytes that it looked at besides objects, and the
+    /// bytes that had been allocated until then.
     root_bytes: u64,
     allocated_before: u64,
     /// Collections in a row that were futile, or were started because one was; the requests
@@ -89,13 +89,13 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     futile: u32,
     refusals: u32,
     fewest_roots: u32,
-    /// Operations until the next collection, where `stress` is set.
+    /// Operations until the next collection, if `stress` is set.
     stress_left: u32,
     stressed: stress::Stressed<M, O>,
 }
 
-/// What an operation holds and no root names yet. A collection that the operation starts
-/// keeps it.
+/// References that an operation holds and that no root names yet. A collection that the
+/// operation starts keeps their objects.
 #[derive(Clone, Copy)]
 enum InFlight<'a> {
     /// Words that are about to be stored in an object.
@@ -260,7 +260,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(self.wrap_table.pending())
     }
 
-    /// Gives everything back but what released handles wait in.
+    /// Gives all memory back, except the memory in which released handles wait.
     fn release_memory(&mut self) {
         self.roots.release(&mut self.supply);
         self.pins.release(&mut self.supply);
@@ -292,7 +292,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if self.closed { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Collects at every so many operations, where the option asks for that.
+    /// Collects at every so many operations, if the option `stress` asks for that.
     fn stress(&mut self, in_flight: InFlight<'_>) {
         if self.options.stress > 0 {
             self.stress_left -= 1;
@@ -383,7 +383,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
     }
 
-    /// Turns the colours around and marks whatever the roots reach. What is not
+    /// Exchanges the colours, and marks the objects that the roots reach. An object that is not
     /// reached keeps the colour that is no longer live.
     fn mark(&mut self, in_flight: InFlight<'_>) {
         // Every object must have the live colour now, or be gone: the other
@@ -443,7 +443,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         });
     }
 
-    /// What a collection looks at besides objects: roots, and tables, as large as they are.
+    /// The bytes that a collection looks at besides objects: roots, and tables in their full size.
     fn count_root_bytes(&self) -> u64 {
         let tables = self.wrap_table.size_bytes() + self.pins.size_bytes();
         u64::from(tables + self.roots.used() * WORD_BYTES)
@@ -461,7 +461,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.stress_left = self.options.stress;
     }
 
-    /// Says how much the wrap table may have before the next collection, by what it has now.
+    /// Sets the number and the weight of handles at which the next collection is due, by those
+    /// that are in the wrap table now.
     fn limit_pressure(&mut self) {
         let (handles, weight_bytes) = (self.wrap_table.length(), self.wrap_table.external_bytes());
         let weight_floor = u64::from(self.options.weight_floor_bytes);

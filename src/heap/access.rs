@@ -39,7 +39,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.find(reference).is_ok()
     }
 
-    /// An object's size in bytes, a multiple of 8: at least what was asked for.
+    /// Returns an object's size in bytes: the size that was asked for, rounded up to a multiple
+    /// of 8.
     pub fn size_of(&self, object: Reference) -> Result<u32, Error> {
         self.check_open()?;
         let found = self.find(object)?;
@@ -249,7 +250,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         if let Some(start) = self.find_in_block(reference) {
             return Ok(Object::InBlock { start });
         }
-        // No large object has the address of a dead one in a block: its page is none.
+        // The address of a dead object in a block is not a large object's: a page is one or the
+        // other.
         let position = self.large.find(&self.supply.memory, reference);
         let position = position.ok_or(Error::InvalidRef { reference })?;
         Ok(Object::Large { position })
@@ -318,8 +320,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(())
     }
 
-    /// The object, and where its word `index` is, where `count` words from there
-    /// on are in it.
+    /// Finds an object, and the offset of its word `index`. Errors: `OutOfBounds` if `count` words
+    /// from there on are not in the object.
     fn check_words(
         &self,
         object: Reference,

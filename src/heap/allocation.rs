@@ -31,7 +31,7 @@ pub(super) struct NewObject {
     /// A power of two, at least a granule.
     alignment: u32,
     zeroed: bool,
-    /// Its metadata where it is small and of fixed size; 0 where it is found by layout.
+    /// Its metadata, if it is small and of fixed size; 0 if the layout says how to write it.
     template: u64,
 }
 
@@ -262,7 +262,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             // No collection makes room for more than there may be.
             return None;
         }
-        // What holds no references is marked and not looked at.
+        // An object without references is marked and not traced.
         let shape = self.layouts.shape(&self.supply.memory, new.layout);
         let leaf = shape.is_ok_and(Shape::is_leaf);
         let mut large = NewLarge {
@@ -285,9 +285,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Whether a heap larger by so many bytes should rather be collected.
     ///
-    /// Not before half of what may be added was allocated: where free memory is
-    /// in holes that are too small for what is asked for, it would be collected again
-    /// and again for little. And not before as much was allocated as the sweep reads: a
+    /// Not before a half of the growth that is allowed was allocated: if free memory is in
+    /// holes that are too small for the request, the heap would be collected again and again for
+    /// little. And not before as much was allocated as the sweep reads: a
     /// heap that was once large has many blocks to sweep, however little lives.
     fn is_collection_due_for(&self, more_bytes: u32) -> bool {
         let more = u64::from(more_bytes);
@@ -305,7 +305,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 }
 
-/// Sets the reference bits of an object's metadata bytes; gives what the first one should be.
+/// Sets the reference bits of an object's metadata bytes. Returns the byte that the first one
+/// is to be.
 fn write_references<M: Memory>(memory: &mut M, start: u32, last: u32, shape: Shape) -> u8 {
     let last_references = start + shape.last_references().min(last - start);
     let all_from = shape.all_references_from();

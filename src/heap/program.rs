@@ -22,7 +22,7 @@ const NEW: u32 = 4;
 /// kinds of objects.
 const PLANS: usize = 8;
 
-/// Where a program stopped, and why. What came before stands.
+/// The instruction at which a program stopped, and why. The objects made before it stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildError {
     /// The index of the failing instruction's word. It did nothing.
@@ -31,7 +31,7 @@ pub struct BuildError {
     pub reason: Error,
 }
 
-/// What an instruction takes that makes a small object.
+/// How an instruction makes a small object.
 #[derive(Clone, Copy)]
 struct Plan {
     word: u32,
@@ -44,7 +44,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// No plan: pushing has none.
+    /// An empty place: the instruction to push has no plan.
     const NONE: Plan = Plan {
         word: PUSH,
         small: Small { words: 0, template: 0, references: 0 },
@@ -57,7 +57,7 @@ impl Plan {
 impl<M: Memory, O: Observer> Heap<M, O> {
     /// Runs a build program, and gives the depth of the shadow stack after it.
     ///
-    /// May collect. Cost: for each object what [`allocate`](Self::allocate) costs, and a load
+    /// May collect. Cost: for each object the cost of [`allocate`](Self::allocate), and a load
     /// and a store for each word.
     pub fn build(&mut self, program: &[u32]) -> Result<u32, BuildError> {
         let stopped = |rest: &[u32], reason| {
@@ -76,7 +76,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
     }
 
-    /// Runs one instruction, and gives what follows it.
+    /// Runs one instruction, and returns the words behind it.
     fn run_one<'a>(&mut self, word: u32, behind: &'a [u32]) -> Result<&'a [u32], Error> {
         let operand = word >> 8;
         let cut_off = Error::InvalidInstruction { word };
@@ -85,7 +85,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                 let used = operand.div_ceil(WORD_BYTES) as usize;
                 let (words, after) = behind.split_at_checked(used).ok_or(cut_off)?;
                 let leaf = self.build_new(layout::LEAF, operand)?;
-                // What pads the last word is written too: an object is whole granules.
+                // The padding of the last word is written too: an object is whole granules.
                 self.put_words(leaf, words);
                 Ok(after)
             }
@@ -181,7 +181,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         rest
     }
 
-    /// What an instruction that makes a small object does; none where it makes no such.
+    /// The plan of an instruction; none if it does not make a small object.
     fn plan(&self, word: u32) -> Option<Plan> {
         let operand = word >> 8;
         let (layout, length) = match word & 0xff {
@@ -197,13 +197,13 @@ impl<M: Memory, O: Observer> Heap<M, O> {
                 plan.references = small.references.count_ones();
                 plan.scalars = small.words - plan.references;
             }
-            // What is in the hole ahead is zero.
+            // The hole is zero ahead of the cursor.
             _ => plan.written = 0,
         }
         Some(plan)
     }
 
-    /// Makes an object of any layout and size. Gives what follows the instruction.
+    /// Makes an object of any layout and size. Returns the words behind the instruction.
     fn build_object<'a>(
         &mut self,
         word: u32,

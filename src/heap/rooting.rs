@@ -69,7 +69,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// Pops roots until `depth` are left: to leave a frame, or to unwind.
     ///
-    /// Errors: `NoSuchRoot` where fewer are pushed.
+    /// Errors: `NoSuchRoot` if fewer are pushed.
     pub fn truncate(&mut self, depth: u32) -> Result<(), Error> {
         self.check_open()?;
         self.roots.truncate(depth)
@@ -96,7 +96,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.roots.enter_scope(&mut self.supply.memory)
     }
 
-    /// Leaves the innermost scope. What it rooted is rooted no longer, except
+    /// Leaves the innermost scope. Its objects are rooted no longer, except
     /// `keep` (null for nothing), which the scope around it roots. With no scope
     /// around it, `keep` is the caller's to root before the next operation that
     /// may collect.
@@ -114,7 +114,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Pins an object: it lives until it has been unpinned as often. Gives the
-    /// number of its pins (one that has `u32::MAX` is pinned for good). May collect, where
+    /// number of its pins (one that has `u32::MAX` is pinned for good). May collect, if
     /// memory is short; the object is kept.
     /// Errors: `InvalidRef`, `OutOfMemory`.
     pub fn pin(&mut self, object: Reference) -> Result<u32, Error> {
@@ -140,8 +140,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// aligned word that points to an object, or into one, keeps it. 0 for `begin`
     /// is the stack pointer. Adding a range with the same beginning changes its end.
     ///
-    /// May collect, where memory is short, and keeps what the range names. Errors:
-    /// `OutOfMemory`, `OutOfBounds` where the range ends before it begins, or not in memory.
+    /// May collect, if memory is short, and keeps the objects that the range names. Errors:
+    /// `OutOfMemory`; `OutOfBounds` if the range ends before it begins, or outside memory.
     pub fn add_roots(&mut self, begin: u32, end: u32) -> Result<(), Error> {
         self.check_open()?;
         if end < begin || u64::from(end) > self.supply.memory.size_bytes() {
@@ -156,7 +156,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.ranges.add(&mut self.supply, begin, end)
     }
 
-    /// Scans a range no longer. Errors: `NoSuchRoot` where there is none.
+    /// Ends the scanning of a range. Errors: `NoSuchRoot` if no range begins there.
     pub fn remove_roots(&mut self, begin: u32) -> Result<(), Error> {
         self.check_open()?;
         let removed = self.ranges.remove(&mut self.supply.memory, begin);

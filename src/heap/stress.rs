@@ -1,9 +1,9 @@
 //! Stress modes: what a collection does besides, so that a missing root shows at once.
 //!
 //! An object that no root names dies at the next collection, and usually nobody notices
-//! until another object has its place. With *quarantine* none has, so the next operation
+//! until another object has its place. With *quarantine* no other object gets it, so the next operation
 //! on it answers `InvalidRef` and names it. With *poison* its words say that it is dead,
-//! to code that reads it by itself. With *verify* what still refers to it is found.
+//! to code that reads it by itself. With *verify* a slot that still refers to it is found.
 //!
 //! Invariant: ranges of large objects in quarantine are taken from the supply, and counted
 //! here; each ends with two words, the end of the next and its own size.
@@ -23,7 +23,7 @@ const LINK_BYTES: u32 = 2 * WORD_BYTES;
 /// A part of a collection that only stress modes have.
 type Step<M, O> = Option<fn(&mut Heap<M, O>)>;
 
-/// What stress modes do, and what they remember.
+/// The stress modes that are on, and their state.
 ///
 /// A collection comes here through two function pointers, which only
 /// [`set_stress`](Heap::set_stress) sets: in a program that does not call it, the linker leaves
@@ -102,7 +102,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.stressed.at_end = Some(Self::stress_verify);
     }
 
-    /// What was found first by verifying after a collection (`StressModes::verify`).
+    /// The first violation that was found after a collection (`StressModes::verify`).
     pub fn violation(&self) -> Option<Violation> {
         self.stressed.violation
     }
@@ -123,7 +123,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.stressed.bytes
     }
 
-    /// After marking, before the sweep: what is about to be freed has the dead colour.
+    /// Runs after marking and before the sweep, when the objects that are about to be freed have the
+    /// dead colour.
     fn stress_dead(&mut self) {
         self.stressed.release(&mut self.supply);
         let modes = self.stressed.modes;

@@ -1,8 +1,8 @@
-//! The window: what compiled code does with the heap without a call.
+//! The window: the part of the heap that compiled code uses without a call.
 //!
 //! Compiled code bumps a cursor, writes the metadata of small objects, and pushes and pops
-//! roots, by plain loads and stores. Before each operation the heap takes over what was done
-//! ([`Heap::adopt`]); after it, the heap says what may be done next ([`Heap::window`]). The
+//! roots, by plain loads and stores. Before each operation the heap takes over the cursor and the
+//! stack's top ([`Heap::adopt`]); after it, the heap publishes the next window ([`Heap::window`]). The
 //! functions here do the same for code that calls them, over any memory.
 
 use super::Heap;
@@ -79,8 +79,8 @@ pub fn template_references(template: u64) -> u64 {
 }
 
 impl<M: Memory, O: Observer> Heap<M, O> {
-    /// What the mutator may use from here on. In a scope, and under stress, that is
-    /// no memory: then every allocation must come to the heap.
+    /// The window from here on. In a scope and under stress it has no memory, so that every
+    /// allocation comes to the heap.
     pub fn window(&self) -> Window {
         if self.closed {
             return Window::default();
@@ -106,8 +106,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.roots.scope_depth() == 0 && self.options.stress == 0
     }
 
-    /// Takes over what the mutator did in the window: where its cursor is, where the
-    /// free memory ends, and the top of its shadow stack.
+    /// Takes over the state in which the mutator left the window: its cursor, the end of its free
+    /// memory, and the top of its shadow stack.
     ///
     /// Errors: `RootStackFull` if that is out of the stack's bounds.
     pub fn adopt(&mut self, cursor: u32, end: u32, stack_top: u32) -> Result<(), Error> {

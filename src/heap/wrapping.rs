@@ -141,7 +141,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// Wraps many handles of one kind: all of them or, at an error, none. The
     /// wrappers are written to `into`, and stay alive until this returns.
     ///
-    /// May collect. Errors: as [`wrap`](Self::wrap), and `OutOfBounds` where
+    /// May collect. Errors: as [`wrap`](Self::wrap), and `OutOfBounds` if
     /// `into` is not as long as `handles`.
     pub fn wrap_many(
         &mut self,
@@ -160,7 +160,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.make_room(count, weight, NOTHING)?;
         let scoped = self.roots.scoped();
         if let Err(error) = self.allocate_wrappers(into) {
-            // The scope roots none of them, or what was made would fill it.
+            // The scope must not root those that were made: they would fill it.
             self.roots.unroot_scoped(scoped);
             return Err(error);
         }
@@ -192,7 +192,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             rest[0] = self.allocate_wrapper(count, InFlight::Words(made))?;
         }
         // Room was made, and collections since can only have left more of it,
-        // unless what they released took the memory: then look once more.
+        // unless the handles that they released took the memory: then look once more.
         self.reserve(count)
     }
 
@@ -214,7 +214,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             && self.wrap_table.is_ready()
     }
 
-    /// What `wrapper` owns. Errors: `InvalidRef`, `NotRegistered`.
+    /// The handle that `wrapper` owns. Errors: `InvalidRef`, `NotRegistered`.
     pub fn handle_of(&mut self, wrapper: Reference) -> Result<Handle, Error> {
         self.check_open()?;
         self.find(wrapper)?;
@@ -349,14 +349,14 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.push_words(wrapper, kind, handle, weight_bytes);
     }
 
-    // Words, and not a record by its address: what was just stored there word by word is
+    // Words, and not a record by its address: a record that was just stored word by word is
     // slow to load by twos.
     fn push_words(&mut self, wrapper: Reference, kind: u32, handle: u32, weight_bytes: u32) {
         let registration = Registration { wrapper, kind, handle, weight_bytes };
         self.wrap_table.push(&mut self.supply.memory, registration);
     }
 
-    /// Sets the wrapper bits of all, or of none where one has it already. Gives
+    /// Sets the wrapper bits of all, or of none if one has it already. Returns
     /// their number.
     fn mark_as_wrappers(&mut self, registrations: &[Registration]) -> Result<u32, Error> {
         for (index, registration) in registrations.iter().enumerate() {

@@ -32,7 +32,7 @@ struct SingleThreaded<T>(UnsafeCell<T>);
 // SAFETY: the target has one thread (the check above), so no two threads share it.
 unsafe impl<T> Sync for SingleThreaded<T> {}
 
-/// Growing has its price, so memory grows by this part of what it has at a time,
+/// Growing has its price, so memory grows by this part of its size at a time,
 /// from 1 page up to 16.
 const GROWTH_SHIFT: u32 = 5;
 const MOST_GROWTH_PAGES: u32 = 16;
@@ -52,7 +52,7 @@ fn take_pages(free: &mut FreePages, pages: u32, most_growth: u32) -> Option<u32>
         return Some(first);
     }
     let end = memory_size(0) as u32;
-    // What is free at the end need not be grown.
+    // Pages that are free at the end need not be grown.
     let least = pages - free.count_below(end, pages);
     if least > most_growth {
         return None;
@@ -96,7 +96,7 @@ static LISTS: SingleThreaded<Extents> = SingleThreaded(UnsafeCell::new(Extents::
 /// pages come from the pages of [`LinearMemory`].
 pub struct RustAllocator;
 
-// SAFETY: what `Extents` gives is in pages that nobody else has, and in no other range that
+// SAFETY: a range that `Extents` gives is in pages that nobody else has, and in no other range that
 // it gave and did not get back; it is aligned to `LIST_ALIGN`.
 unsafe impl GlobalAlloc for RustAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -112,7 +112,7 @@ unsafe impl GlobalAlloc for RustAllocator {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, _: Layout) {
-        // SAFETY: as above. The caller gives what `alloc` gave.
+        // SAFETY: as above. The caller gives a range of `alloc`'s.
         unsafe { &mut *LISTS.0.get() }.give(&mut LinearMemory(()), pointer as u32);
     }
 }

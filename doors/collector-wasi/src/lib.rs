@@ -2,7 +2,7 @@
 //! line on stderr for each collection, and pauses timed by the monotonic clock.
 //!
 //! The variable `TETHER_GC` has options as `name=value`, with commas between, and
-//! overrides what the program configured. What is not understood is named on
+//! overrides the options that the program configured. A setting that is not understood is named on
 //! stderr, and otherwise left aside.
 
 #![cfg(target_arch = "wasm32")]
@@ -61,7 +61,7 @@ impl World for CollectorWasi {
 
 tether_component_door::export!(Door<CollectorWasi>);
 
-/// Times collections, and tells of them where that is asked for.
+/// Times collections, and writes a line for each if that is asked for.
 #[derive(Debug)]
 pub struct Watch {
     trace: bool,
@@ -96,7 +96,7 @@ impl Watch {
     const IDLE: Watch = Watch { trace: false, began_ns: 0, longest_ns: 0, total_ns: 0 };
 }
 
-/// What the program and the environment chose.
+/// The options and modes that the program and the environment chose.
 struct Settings {
     options: Options,
     modes: StressModes,

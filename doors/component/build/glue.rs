@@ -47,7 +47,7 @@ pub fn of_world(resolve: &Resolve, world: WorldId) -> Result<String> {
     ))
 }
 
-/// What each module may use.
+/// The names that each module may use.
 const PRELUDE: &str = "use crate::answer::{self, Answer, Outcome};\nuse crate::lists::{self, Given};\n\
                        use crate::types::*;\nuse alloc::vec::Vec;\n";
 

@@ -1,4 +1,4 @@
-//! Answers: what goes back to a caller, where the canonical ABI wants it.
+//! Answers: results, at the place where the canonical ABI wants them.
 //!
 //! A function whose result does not fit in a word answers with the address of [`AREA`], which its
 //! caller's adapter reads before it does anything else.
@@ -63,7 +63,7 @@ impl Answer {
     }
 }
 
-/// A word, or nothing, or an error: what most functions answer with, and how it came about.
+/// The answer of most functions: a word, or nothing, or an error.
 #[derive(Clone, Copy)]
 pub enum Outcome {
     /// The common case was done in line: the word, or 0.

@@ -15,7 +15,7 @@ use tether_gc::{Error, Handle, Options, Reference, Registration, Store, Words};
 /// The exports of a world.
 pub struct Door<W>(PhantomData<W>);
 
-/// What an operation has while it runs.
+/// The heap and the memory of lists, while an operation has them.
 struct Lent<'a, W: World> {
     heap: &'a mut WorldHeap<W>,
     lists: &'a mut Lists,

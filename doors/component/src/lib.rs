@@ -38,7 +38,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// What differs between the worlds.
+/// The differences between the worlds.
 pub trait World: 'static {
     /// Who watches collections.
     type Observer: Observer;

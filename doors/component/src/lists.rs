@@ -26,7 +26,7 @@ const RESERVE_BYTES: usize = 100_000;
 /// The alignment of everything that crosses.
 const ALIGN: usize = 8;
 
-/// What lists have as items: integers and records of integers.
+/// An item of a list: an integer or a record of integers.
 ///
 /// # Safety
 ///

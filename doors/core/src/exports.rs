@@ -163,7 +163,7 @@ impl<P: Program> Door<P> {
         )
     }
 
-    /// Does what compiled code does in line, for code that does not.
+    /// Allocates as compiled code does in line, for code that does not.
     pub fn tether_allocate_small(granules: u32, template: u64) -> u32 {
         let free = (tether_state.cursor.get(), tether_state.limit.get());
         let colour = tether_state.colour.get() as u8;
@@ -269,7 +269,7 @@ impl<P: Program> Door<P> {
     }
 
     pub fn tether_register(wrapper: u32, kind: u32, handle: u32, weight_bytes: u32) -> u32 {
-        // What compiled code did in the window matters only to operations that may collect.
+        // The window need not be taken over: this touches neither the hole nor the roots.
         // SAFETY: it does not collect.
         let registered = unsafe {
             HEAP.with_idle(|heap| heap.try_register(wrapper, kind, handle, weight_bytes))

@@ -36,7 +36,7 @@ pub static tether_state: State = State {
     end: Cell::new(0),
 };
 
-/// Tells compiled code what it may do from here on.
+/// Publishes a window to compiled code.
 #[inline(never)]
 pub fn publish(window: Window) {
     tether_state.cursor.set(window.cursor);

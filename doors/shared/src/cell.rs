@@ -18,7 +18,7 @@ pub struct HeapCell<O: Observer> {
     refusal: Cell<Error>,
 }
 
-/// What starts a heap.
+/// A function that starts a heap.
 pub type Start<O> = fn(&mut Heap<LinearMemory, O>) -> Result<(), Error>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
