@@ -33,7 +33,7 @@ pub fn of_world(resolve: &Resolve, world: WorldId) -> Result<String> {
             writeln!(declared, "    {}", signature(resolve, function))?;
             let parts = Parts::new(resolve, &sizes, key, function)?;
             write!(defined, "{}", parts.generic)?;
-            write!(exports, "{}", parts.exported(&module)?)?;
+            exports += &parts.exported(&module);
         }
         write!(
             modules,
@@ -118,20 +118,19 @@ impl Parts {
     }
 
     /// The exports, as the macro has them.
-    fn exported(&self, module: &str) -> Result<String> {
+    fn exported(&self, module: &str) -> String {
         let Parts { name, export_name, parameters, result, .. } = self;
         let declared: Vec<String> =
             parameters.iter().enumerate().map(|(index, ty)| format!("p{index}: {ty}")).collect();
         let passed: Vec<String> = (0..parameters.len()).map(|index| format!("p{index}")).collect();
         let result = result.map_or(String::new(), |ty| format!(" -> {ty}"));
-        let text = format!(
+        format!(
             "#[unsafe(export_name = {export_name:?})]\nunsafe extern \"C\" fn {module}_{name}({}){result} {{\n\
              // SAFETY: the parameters are an adapter's.\n\
              unsafe {{ $crate::glue::{module}::{name}::<$door>({}) }}\n}}\n",
             declared.join(", "),
             passed.join(", "),
-        );
-        Ok(text)
+        )
     }
 }
 

@@ -45,17 +45,18 @@ fn with_heap<W: World>(operation: impl FnOnce(&mut WorldHeap<W>) -> Result<u32, 
 /// An operation that takes words and gives one, or 0.
 type Operation<W> = fn(&mut WorldHeap<W>, [u32; 4]) -> Result<u32, Error>;
 
-/// Runs an operation of words.
 /// The word of a packed result, or 0 for an error.
 fn count(packed: u64) -> u32 {
     if packed >> 32 == 0 { packed as u32 } else { 0 }
 }
 
+/// Runs an operation of words.
 #[inline(always)]
 fn in_full<W: World>(operation: Operation<W>, [a, b, c, d]: [u32; 4]) -> Outcome {
     Outcome::Packed(run::<W>(operation, a, b, c, d))
 }
 
+/// Runs an operation of words, in one piece of code for all of them.
 #[inline(never)]
 fn run<W: World>(operation: Operation<W>, a: u32, b: u32, c: u32, d: u32) -> u64 {
     pack(lend::<W, _>(|lent| operation(lent.heap, [a, b, c, d])))
