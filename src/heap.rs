@@ -72,6 +72,9 @@ pub struct Heap<M: Memory, O: Observer = Silent> {
     mark_stack: MarkStack,
     /// The colour of every live object.
     live: u8,
+    /// Whether the heap was started, ever; and whether it is not in use: it was not started yet, or
+    /// it was closed.
+    started: bool,
     closed: bool,
     collections: u32,
     collections_for_handles: u32,
@@ -147,7 +150,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     }
 
     /// Makes a heap that has no memory yet, for a static: [`start`](Self::start) comes before
-    /// any other operation.
+    /// any other operation. Until then every operation answers `Closed`.
     pub const fn unstarted(memory: M, observer: O) -> Self {
         Heap {
             supply: Supply::new(memory),
@@ -162,7 +165,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             wrap_table: WrapTable::new(0, 0),
             mark_stack: MarkStack::new(),
             live: COLOUR_A,
-            closed: false,
+            started: false,
+            closed: true,
             collections: 0,
             collections_for_handles: 0,
             most_handles: 0,
@@ -177,19 +181,36 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         }
     }
 
-    /// Gives an unstarted heap its options and its first memory. After an error it can be
-    /// called again. Errors: `InvalidOption`, `OutOfMemory`.
+    /// Gives an unstarted heap its options and its first memory. After `InvalidOption` or
+    /// `OutOfMemory` it can be called again.
+    ///
+    /// Errors: `InvalidOption`, `OutOfMemory`; `AlreadyStarted`, or `Closed` after
+    /// [`close`](Self::close).
     pub fn start(&mut self, options: Options) -> Result<(), Error> {
         self.start_with(options, Roots::new(options.root_capacity))
     }
 
     /// As [`start`](Self::start), with the shadow stack at `stack_base`, in memory of the
     /// program's own: `root_capacity + 1` words, which the heap never gives back.
+    ///
+    /// Errors: as `start`; `OutOfBounds` if there is no such memory, with its size in bytes, and
+    /// `InvalidRef` if it is not aligned to a word.
     pub fn start_on_stack(&mut self, options: Options, stack_base: u32) -> Result<(), Error> {
+        let bytes = (u64::from(options.root_capacity) + 1) * u64::from(WORD_BYTES);
+        if stack_base == 0 || u64::from(stack_base) + bytes > self.supply.memory.size_bytes() {
+            let size_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            return Err(Error::OutOfBounds { size_bytes });
+        }
+        if !stack_base.is_multiple_of(WORD_BYTES) {
+            return Err(Error::InvalidRef { reference: stack_base });
+        }
         self.start_with(options, Roots::in_place(options.root_capacity, stack_base))
     }
 
     fn start_with(&mut self, options: Options, roots: Roots) -> Result<(), Error> {
+        if self.started {
+            return Err(if self.closed { Error::Closed } else { Error::AlreadyStarted });
+        }
         options.check()?;
         self.supply.set_limit(options.heap_limit_bytes);
         self.roots = roots;
@@ -201,6 +222,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             && self.wrap_table.take_memory(&mut self.supply)
             && self.mark_stack.take_memory(&mut self.supply);
         if taken {
+            (self.started, self.closed) = (true, false);
             return Ok(());
         }
         self.release_memory();
@@ -255,6 +277,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     pub fn close(&mut self) -> Result<u32, Error> {
         self.check_open()?;
         self.closed = true;
+        // Nothing is wrapped in a window that was published before.
+        self.most_handles = 0;
         self.wrap_table.close(&mut self.supply);
         self.release_memory();
         Ok(self.wrap_table.pending())

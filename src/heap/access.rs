@@ -66,6 +66,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// All of [`get`](Self::get) but its quick case in line: smaller code, for a caller that has
     /// tried [`try_get`](Self::try_get).
+    #[doc(hidden)]
     pub fn get_in_full(&self, object: Reference, index: u32) -> Result<u32, Error> {
         self.check_open()?;
         let offset = self.check_words(object, index, 1)?.1;
@@ -97,6 +98,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// All of [`set`](Self::set) but its quick case in line: smaller code, for a caller that has
     /// tried [`try_set`](Self::try_set).
+    #[doc(hidden)]
     pub fn set_in_full(&mut self, object: Reference, index: u32, value: u32) -> Result<(), Error> {
         self.check_open()?;
         let (found, offset) = self.check_words(object, index, 1)?;

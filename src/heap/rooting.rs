@@ -32,6 +32,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// All of [`push`](Self::push) but its quick case in line: smaller code, for a caller that has
     /// tried [`try_push`](Self::try_push).
+    #[doc(hidden)]
     pub fn push_in_full(&mut self, object: Reference) -> Result<(), Error> {
         self.check_open()?;
         self.check_reference(object)?;

@@ -44,7 +44,8 @@ pub fn make_small<M: Memory>(
     template: u64,
 ) -> Option<Reference> {
     let size_bytes = granules.wrapping_mul(GRANULE_BYTES);
-    if granules.wrapping_sub(1) >= TEMPLATE_GRANULES || size_bytes > limit - cursor {
+    // A sum, so that a cursor beyond the limit has no room.
+    if granules.wrapping_sub(1) >= TEMPLATE_GRANULES || cursor.wrapping_add(size_bytes) > limit {
         return None;
     }
     let metadata = metadata::template(granules, template_references(template));
@@ -63,8 +64,8 @@ pub fn make_leaf<M: Memory>(
     size_bytes: u32,
 ) -> Option<Reference> {
     let rounded = (size_bytes.wrapping_add(GRANULE_BYTES - 1)) & !(GRANULE_BYTES - 1);
-    // A size that wraps is 0 too.
-    if rounded.wrapping_sub(1) >= (end - limit).min(LARGEST_BLOCK_OBJECT_BYTES) {
+    // A size that wraps is 0 too. An end below the limit has no room.
+    if rounded.wrapping_sub(1) >= LARGEST_BLOCK_OBJECT_BYTES || limit.wrapping_add(rounded) > end {
         return None;
     }
     let address = end - rounded;
@@ -120,9 +121,9 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.roots.adopt_top(stack_top)
     }
 
-    /// Wraps a handle as [`wrap`](Self::wrap) does, in a window that was not adopted since
-    /// it was published. None if the window or the wrap table has no room, or a collection is
-    /// due. The caller's cursor then moves by 8 bytes.
+    /// Wraps a handle as [`wrap`](Self::wrap) does, at the cursor of the window that the heap
+    /// published last. None if the window or the wrap table has no room, or a collection is
+    /// due. Otherwise the caller's cursor moves by 8 bytes.
     pub fn wrap_in_window(
         &mut self,
         (cursor, limit): (u32, u32),
@@ -130,7 +131,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         handle: u32,
         weight_bytes: u32,
     ) -> Option<Reference> {
-        if limit - cursor < GRANULE_BYTES || !self.is_ready_to_wrap(weight_bytes) {
+        if cursor.wrapping_add(GRANULE_BYTES) > limit || !self.is_ready_to_wrap(weight_bytes) {
             return None;
         }
         self.make_wrapper(Registration { wrapper: cursor, kind, handle, weight_bytes });

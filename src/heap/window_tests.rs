@@ -452,3 +452,59 @@ fn a_tagged_word_keeps_its_object_small_or_large() {
         assert!(!heap.is_object(large) && !heap.is_object(small));
     }
 }
+
+#[test]
+fn a_heap_is_started_once_and_until_then_it_is_closed() {
+    let mut heap = Heap::unstarted(ModelMemory::new(), Silent);
+    assert_eq!(heap.allocate(LEAF, 8), Err(Error::Closed));
+    assert_eq!(heap.push(0), Err(Error::Closed));
+    assert_eq!(heap.register(8, 1, 1, 0), Err(Error::Closed));
+    assert_eq!(heap.wrap(1, 1, 0), Err(Error::Closed));
+    assert_eq!(heap.close(), Err(Error::Closed));
+    assert_eq!(heap.window(), Window::default());
+    let bad = Options { root_capacity: 0, ..Options::DEFAULT };
+    assert!(matches!(heap.start(bad), Err(Error::InvalidOption { .. })));
+    heap.start(Options::DEFAULT).unwrap();
+    for handle in 0..5 {
+        heap.wrap(1, handle, 0).unwrap();
+    }
+    assert_eq!(heap.start(Options::DEFAULT), Err(Error::AlreadyStarted));
+    assert_eq!(heap.verify(), None);
+    assert_eq!(heap.close(), Ok(5));
+    assert_eq!(heap.start(Options::DEFAULT), Err(Error::Closed));
+    assert_eq!(heap.pending(), 5);
+}
+
+#[test]
+fn a_stack_that_is_not_in_memory_or_not_aligned_is_refused() {
+    let options = Options { root_capacity: CAPACITY, ..Options::DEFAULT };
+    let size_bytes = (CAPACITY + 1) * 4;
+    let mut memory = ModelMemory::new();
+    let base = memory.take_pages(1, 1).unwrap();
+    let end = memory.size_bytes() as u32;
+    let mut heap = Heap::unstarted(memory, Silent);
+    for outside in [0, end - size_bytes + 4, end, 0xffff_fff0] {
+        let refused = Err(Error::OutOfBounds { size_bytes });
+        assert_eq!(heap.start_on_stack(options, outside), refused, "{outside:#x}");
+    }
+    let refused = Err(Error::InvalidRef { reference: base + 2 });
+    assert_eq!(heap.start_on_stack(options, base + 2), refused);
+    heap.start_on_stack(options, end - size_bytes).unwrap();
+    heap.push(0).unwrap();
+}
+
+#[test]
+fn nothing_is_made_in_a_window_that_is_impossible_or_of_a_closed_heap() {
+    let mut heap = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
+    heap.wrap(1, 1, 0).unwrap();
+    let Window { cursor, limit, end, colour, .. } = heap.window();
+    let beyond = (limit + 65_536, limit);
+    assert_eq!(heap.wrap_in_window(beyond, 1, 2, 0), None);
+    let memory = heap.memory_mut();
+    assert_eq!(window::make_small(memory, beyond, colour, 1, 4), None);
+    assert_eq!(window::make_leaf(memory, (end, end - 65_528), colour, 8), None);
+    assert_eq!(window::make_leaf(memory, (cursor, end), colour, u32::MAX), None);
+    assert_eq!(heap.close(), Ok(1));
+    assert_eq!(heap.wrap_in_window((cursor, limit), 1, 3, 0), None, "one still waits");
+    assert_eq!(heap.pending(), 1);
+}

@@ -62,6 +62,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// All of [`register`](Self::register) but its quick case in line: smaller code, for a caller that has
     /// tried [`try_register`](Self::try_register).
+    #[doc(hidden)]
     pub fn register_in_full(
         &mut self,
         wrapper: Reference,
@@ -124,6 +125,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
 
     /// All of [`wrap`](Self::wrap) but its quick case in line: smaller code, for a caller that has
     /// tried [`try_wrap`](Self::try_wrap).
+    #[doc(hidden)]
     pub fn wrap_in_full(
         &mut self,
         kind: u32,

@@ -128,7 +128,9 @@ impl LinearMemory {
     ///
     /// The value's loads and stores are not checked. Give it to
     /// [`Heap::new`](crate::Heap::new), which writes only to addresses that it took and
-    /// reads besides them only root ranges, and call none of its operations yourself.
+    /// reads besides them only root ranges, and call none of its operations yourself. Some
+    /// operations of the heap and functions of [`window`](crate::window) work on memory that the
+    /// caller names: pass to them only a stack of your own, and the window that the heap published.
     pub const unsafe fn new() -> Self {
         LinearMemory(())
     }

@@ -20,7 +20,8 @@ use crate::workspace::Workspace;
 const STACK_SIZE_BYTES: u32 = 32 * 1024;
 
 /// rustc's output for this target uses these features, and no others.
-const WASM_OPT_OPTIONS: [&str; 12] = [
+const WASM_OPT_OPTIONS: [&str; 13] = [
+    "-O2",
     "-Oz",
     "--converge",
     // No sum of an address and a constant wraps around into the lowest KiB, so a constant

@@ -12,9 +12,9 @@ use crate::workspace::Workspace;
 
 /// Users load these over a network: what counts is their compressed size, in bytes.
 const GZIP_LIMITS: [(&str, u64); 3] = [
-    ("tether-gc.wasm", 21_765),
-    ("tether_gc.core.wasm", 17_784),
-    ("tether_gc.core-lean.wasm", 14_997),
+    ("tether-gc.wasm", 21_780),
+    ("tether_gc.core.wasm", 17_820),
+    ("tether_gc.core-lean.wasm", 14_960),
 ];
 const MEMORY_LIMIT_PAGES: u64 = 4;
 
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn artifacts_at_their_limits_pass() {
         let measured = [
-            artifact("tether-gc.wasm", 21_765, 4),
-            artifact("tether_gc.core.wasm", 17_784, 17),
+            artifact("tether-gc.wasm", 21_780, 4),
+            artifact("tether_gc.core.wasm", 17_820, 17),
             artifact("tether-gc-wasi.wasm", 90_000, 4),
             artifact("ledger.wasm", 90_000, 17),
         ];
@@ -138,10 +138,10 @@ mod tests {
 
     #[test]
     fn an_artifact_that_is_too_large_is_named() {
-        let broken = broken_limits(&[artifact("tether_gc.core-lean.wasm", 14_998, 1)]);
+        let broken = broken_limits(&[artifact("tether_gc.core-lean.wasm", 14_961, 1)]);
         assert_eq!(
             broken,
-            ["tether_gc.core-lean.wasm has 14998 bytes after gzip -9, more than 14997"]
+            ["tether_gc.core-lean.wasm has 14961 bytes after gzip -9, more than 14960"]
         );
     }
 

@@ -152,20 +152,21 @@ impl<T> Given<T> {
 /// has it.
 #[inline(always)]
 pub unsafe fn take<T: Item>(address: u32, count: u32) -> Vec<T> {
-    // SAFETY: the contract; `cabi_realloc` takes memory from the global allocator.
+    // SAFETY: the contract. `cabi_realloc` takes memory from the global allocator, which frees a
+    // range by its address alone: the layouts need not agree.
     unsafe { Vec::from_raw_parts(address as *mut T, count as usize, count as usize) }
 }
 
-/// Memory for a list that comes in; what the adapters call. It traps if there is none: the
-/// canonical ABI has no other answer. Only a string grows on its way, and `wit/` has none: so
-/// there is no old memory.
+/// Memory for a list or a string that comes in; what the adapters call. It traps if there is none:
+/// the canonical ABI has no other answer. Only a string grows on its way, and only those of WASI
+/// come in.
 ///
 /// # Safety
 ///
 /// As of the canonical ABI's `realloc`.
 #[unsafe(export_name = "cabi_realloc")]
 unsafe extern "C" fn cabi_realloc(
-    _old: *mut u8,
+    old: *mut u8,
     old_bytes: usize,
     align: usize,
     size_bytes: usize,
@@ -174,10 +175,16 @@ unsafe extern "C" fn cabi_realloc(
         return ptr::without_provenance_mut(align);
     }
     let Some(layout) = layout(size_bytes) else { core::arch::wasm32::unreachable() };
-    // SAFETY: the layout has bytes.
-    let memory = unsafe { alloc(layout) };
-    if memory.is_null() || old_bytes > 0 {
-        core::arch::wasm32::unreachable()
+    // SAFETY: the layout has bytes. The old memory is of this function's.
+    unsafe {
+        let memory = alloc(layout);
+        if memory.is_null() {
+            core::arch::wasm32::unreachable()
+        }
+        if old_bytes > 0 {
+            ptr::copy_nonoverlapping(old, memory, old_bytes.min(size_bytes));
+            dealloc(old, Layout::from_size_align_unchecked(old_bytes, ALIGN));
+        }
+        memory
     }
-    memory
 }

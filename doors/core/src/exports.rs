@@ -21,8 +21,6 @@ const ABI_VERSION: u32 = 1;
 
 /// Bytes in a granule.
 const GRANULE_BYTES: u32 = 8;
-/// Bytes in a slot of the shadow stack.
-const WORD_BYTES: u32 = 4;
 
 /// An operation of words: its result, or 0 if it has none.
 type Operation = fn(&mut CoreHeap, [u32; 4]) -> Result<u32, Error>;
@@ -111,18 +109,9 @@ impl<P: Program> Door<P> {
         if options == 0 {
             return result_code(start(Options::DEFAULT, 0));
         }
-        result_code(read_options(options).and_then(|words| {
-            let checked = words.options()?;
-            if words.stack_base != 0 {
-                let slots = u64::from(checked.root_capacity) + 1;
-                let bytes = u32::try_from(slots * u64::from(WORD_BYTES)).unwrap_or(u32::MAX);
-                check_memory(words.stack_base, bytes)?;
-                if !words.stack_base.is_multiple_of(WORD_BYTES) {
-                    return Err(Error::InvalidRef { reference: words.stack_base });
-                }
-            }
-            start(checked, words.stack_base)
-        }))
+        result_code(
+            read_options(options).and_then(|words| start(words.options()?, words.stack_base)),
+        )
     }
 
     pub fn tether_close() -> u32 {

@@ -63,3 +63,27 @@ fn what_is_not_understood_is_named() {
     assert!(lines.contains("limit=lots"), "{lines}");
     assert!(lines.contains("collection 1 "), "{lines}");
 }
+
+/// A host that transcodes a string may guess its size, and have the memory grow on its way.
+#[test]
+fn memory_for_a_string_that_comes_in_grows_and_keeps_its_bytes() {
+    let path = crate::support::artifact("core/tether-gc-wasi.wasm");
+    let engine = wasmtime::Engine::default();
+    let module = wasmtime::Module::from_file(&engine, path).unwrap();
+    let mut linker = wasmtime::Linker::new(&engine);
+    linker.define_unknown_imports_as_traps(&module).unwrap();
+    let mut store = wasmtime::Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let realloc =
+        instance.get_typed_func::<(u32, u32, u32, u32), u32>(&mut store, "cabi_realloc").unwrap();
+    let memory = instance.get_memory(&mut store, "memory").unwrap();
+    let small = realloc.call(&mut store, (0, 0, 1, 10)).unwrap();
+    memory.write(&mut store, small as usize, b"0123456789").unwrap();
+    let large = realloc.call(&mut store, (small, 10, 1, 3_000)).unwrap();
+    let mut bytes = [0; 10];
+    memory.read(&store, large as usize, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"0123456789");
+    let less = realloc.call(&mut store, (large, 3_000, 1, 4)).unwrap();
+    memory.read(&store, less as usize, &mut bytes[..4]).unwrap();
+    assert_eq!(&bytes[..4], b"0123");
+}
