@@ -342,7 +342,7 @@ fn invariants_have_one_number() {
 fn prose_names_the_invariants_by_their_numbers() {
     let [references, roots, wrap_table] =
         [Invariant::References, Invariant::Roots, Invariant::WrapTable].map(|each| each as u32);
-    assert_says(ARCHITECTURE, &format!("but {references} and {roots}, which the words"));
+    assert_says(ARCHITECTURE, &format!("It names {references} and {roots} only if all"));
     assert_says(
         "docs/guide/wat-compiler.md",
         &format!("It names invariants {references} and {roots} for words"),
