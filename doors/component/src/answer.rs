@@ -1,6 +1,6 @@
 //! Answers: results, at the place where the canonical ABI wants them.
 //!
-//! A function whose result does not fit in a word answers with the address of [`AREA`], which its
+//! A function whose result does not fit in a word answers with the address of a static, which its
 //! caller's adapter reads before it does anything else.
 //!
 //! Source: the component model's Canonical ABI [canonical-abi].
@@ -57,8 +57,10 @@ impl Answer {
 
     #[inline(always)]
     fn put<T>(self, offset: usize, value: T) {
-        // SAFETY: the offset is one that the canonical ABI has for an answer that fits (`of`), and
-        // nothing has a reference to the area.
+        // Offsets are constants: this costs nothing.
+        assert!(offset + size_of::<T>() <= MOST_BYTES, "outside the answer");
+        // SAFETY: the value fits, and nothing has a reference to the area. Its alignment is that of
+        // the canonical ABI.
         unsafe { AREA.0.get().cast::<u8>().add(offset).cast::<T>().write(value) };
     }
 }

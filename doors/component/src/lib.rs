@@ -1,7 +1,7 @@
 //! The component door: the exports of a `tether:gc` component.
 //!
 //! The build script makes the exports from `wit/`, by the canonical ABI that wit-bindgen's
-//! library has ([`glue`]); [`exports`] implements their traits, each function by one operation
+//! library has ([`glue`]); [`Door`] implements their traits, each function by one operation
 //! of the heap. A component is a crate of its own, which implements [`World`] and
 //! calls [`export!`]: `doors/collector`, `doors/collector-push`, `doors/collector-wasi`.
 //!
