@@ -74,8 +74,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Some(address)
     }
 
-    /// All of [`allocate`](Self::allocate) but its quick case in line: smaller code, for a caller that has
-    /// tried [`try_allocate`](Self::try_allocate).
+    /// [`allocate`](Self::allocate) without its quick case in line: smaller code, for a caller
+    /// that has tried [`try_allocate`](Self::try_allocate).
     #[doc(hidden)]
     pub fn allocate_in_full(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
         self.allocate_with(layout, length, NOTHING)

@@ -1,8 +1,8 @@
 //! Stress modes: what a collection does besides, so that a missing root shows at once.
 //!
 //! An object that no root names dies at the next collection, and usually nobody notices
-//! until another object has its place. With *quarantine* no other object gets it, so the next operation
-//! on it answers `InvalidRef` and names it. With *poison* its words say that it is dead,
+//! until another object has its place. With *quarantine* no other object gets it, so the next
+//! operation on it answers `InvalidRef` and names it. With *poison* its words say that it is dead,
 //! to code that reads it by itself. With *verify* a slot that still refers to it is found.
 //!
 //! Invariant: ranges of large objects in quarantine are taken from the supply, and counted
@@ -123,8 +123,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.stressed.bytes
     }
 
-    /// Runs after marking and before the sweep, when the objects that are about to be freed have the
-    /// dead colour.
+    /// Runs after marking and before the sweep, when the objects that are about to be freed have
+    /// the dead colour.
     fn stress_dead(&mut self) {
         self.stressed.release(&mut self.supply);
         let modes = self.stressed.modes;

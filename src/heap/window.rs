@@ -2,8 +2,8 @@
 //!
 //! Compiled code bumps a cursor, writes the metadata of small objects, and pushes and pops
 //! roots, by plain loads and stores. Before each operation the heap takes over the cursor and the
-//! stack's top ([`Heap::adopt`]); after it, the heap publishes the next window ([`Heap::window`]). The
-//! functions here do the same for code that calls them, over any memory.
+//! stack's top ([`Heap::adopt`]); after it, the heap publishes the next window
+//! ([`Heap::window`]). The functions here do the same for code that calls them, over any memory.
 
 use super::Heap;
 use crate::error::Error;

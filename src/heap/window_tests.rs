@@ -1,5 +1,5 @@
-//! Tests of the window, and of what else compiled code uses: a shadow stack in the program's own memory,
-//! the window, and handles that the program does not take.
+//! Tests of the window, and of what else compiled code uses: a shadow stack in the program's own
+//! memory, and handles that the program does not take.
 
 use super::tests::at_size;
 use super::window::Window;

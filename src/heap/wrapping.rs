@@ -60,8 +60,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Some(())
     }
 
-    /// All of [`register`](Self::register) but its quick case in line: smaller code, for a caller that has
-    /// tried [`try_register`](Self::try_register).
+    /// [`register`](Self::register) without its quick case in line: smaller code, for a caller
+    /// that has tried [`try_register`](Self::try_register).
     #[doc(hidden)]
     pub fn register_in_full(
         &mut self,
@@ -123,7 +123,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Some(wrapper)
     }
 
-    /// All of [`wrap`](Self::wrap) but its quick case in line: smaller code, for a caller that has
+    /// [`wrap`](Self::wrap) without its quick case in line: smaller code, for a caller that has
     /// tried [`try_wrap`](Self::try_wrap).
     #[doc(hidden)]
     pub fn wrap_in_full(

@@ -87,3 +87,18 @@ pub fn build_and_check(workspace: &Workspace) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::HELP;
+    use crate::sizes::GZIP_LIMITS;
+
+    #[test]
+    fn the_help_has_the_limits() {
+        for (name, bytes) in GZIP_LIMITS {
+            let limit = format!("{},{:03}", bytes / 1_000, bytes % 1_000);
+            let words = HELP.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(&format!("{name} ({limit}")), "{name}: {limit}");
+        }
+    }
+}

@@ -29,6 +29,7 @@ impl World for CollectorPush {
         }
     }
 }
+
 /// Hands released handles to the host.
 #[inline(never)]
 fn deliver(heap: &mut WorldHeap<CollectorPush>) {

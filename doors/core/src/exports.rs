@@ -4,8 +4,8 @@
 //! are `u32` here. An operation gives its result, or 0; one without a result gives
 //! 0, or the error's code.
 //!
-//! Most operations take words and give a word. They go through [`run`], which enters the heap in
-//! one piece of code and not in one for each function.
+//! Most operations take words and give a word. They go through `Door::run`, which enters the
+//! heap in one piece of code and not in one for each function.
 
 use crate::{
     CoreHeap, Door, HEAP, Program, REFUSED, answer, check_memory, refuse, start, tether_state,
@@ -258,8 +258,8 @@ impl<P: Program> Door<P> {
     }
 
     pub fn tether_register(wrapper: u32, kind: u32, handle: u32, weight_bytes: u32) -> u32 {
-        // The window need not be taken over: this touches neither the hole nor the roots.
-        // SAFETY: it does not collect.
+        // The window need not be taken over: neither the hole nor the roots are touched.
+        // SAFETY: registering like this does not collect.
         let registered = unsafe {
             HEAP.with_idle(|heap| heap.try_register(wrapper, kind, handle, weight_bytes))
         };
@@ -278,7 +278,7 @@ impl<P: Program> Door<P> {
 
     pub fn tether_wrap(kind: u32, handle: u32, weight_bytes: u32) -> u32 {
         let free = (tether_state.cursor.get(), tether_state.limit.get());
-        // SAFETY: it does not collect.
+        // SAFETY: wrapping like this does not collect.
         let wrapped =
             unsafe { HEAP.with_idle(|heap| heap.wrap_in_window(free, kind, handle, weight_bytes)) };
         if let Some(Some(wrapper)) = wrapped {
@@ -286,7 +286,7 @@ impl<P: Program> Door<P> {
             return wrapper;
         }
         let wrap: Operation =
-            |heap, [kind, handle, weight_bytes, _]| heap.wrap(kind, handle, weight_bytes);
+            |heap, [kind, handle, weight_bytes, _]| heap.wrap_in_full(kind, handle, weight_bytes);
         Self::value(wrap, kind, handle, weight_bytes)
     }
 

@@ -5,23 +5,26 @@
 //! stack's top. Each operation takes over what was done with them, does its work, and publishes
 //! them again ([`Door`]).
 //!
-//! Nothing traps but the forms that say so. Addresses that the collector is to write
+//! Only the forms whose names end in `_or_trap` trap. Addresses that the collector is to write
 //! answers to are checked to be memory; whether they are the caller's to give is the
 //! caller's matter.
 //!
-//! A module or library is a crate of its own, which implements [`Program`] and calls [`export!`]
-//! and, if it has them, [`export_diagnostics!`]: `doors/core-module`, `doors/core-lean`,
-//! `doors/core-library`. The door is for Wasm; natively there is nothing in this crate.
+//! A module or library is a crate of its own, which names its [`Program`] and calls [`export!`]
+//! and, if it has them, [`export_diagnostics!`]: `doors/core-module` and `doors/core-lean`, whose
+//! program is [`Host`], and `doors/core-library`. The door is for Wasm; natively there is nothing in
+//! this crate.
 
 #![cfg(target_arch = "wasm32")]
 #![no_std]
-#![expect(unsafe_code, reason = "an exported static, and answers in the caller's memory")]
+#![expect(unsafe_code, reason = "a static, an import, and answers in the caller's memory")]
 
 mod diagnostics;
 mod export;
 mod exports;
+mod host;
 mod state;
 
+pub use host::Host;
 pub use state::{State, tether_state};
 
 use core::arch::wasm32::memory_size;
