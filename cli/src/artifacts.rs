@@ -1,5 +1,5 @@
-//! Finds the collector's core module: `cargo xtask build` writes it, and a release has it beside
-//! the command.
+//! Finds the collector's core modules: `cargo xtask build` writes them, and a release has them
+//! beside the command.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,6 @@ use anyhow::{Result, bail};
 
 /// The environment variable that names the folder.
 pub const VARIABLE: &str = "TETHER_ARTIFACTS";
-
-/// The collector for core modules.
-pub const COLLECTOR: &str = "tether_gc.core.wasm";
 
 /// The folders that may hold the collector, the first choice first: the one that
 /// `TETHER_ARTIFACTS` names, and no other; without the variable, those near the executable.
@@ -31,15 +28,15 @@ fn folders_of(variable: Option<PathBuf>, executable: Option<&Path>) -> Vec<PathB
     [beside.to_path_buf()].into_iter().chain(next_to_it).collect()
 }
 
-/// Finds the collector's core module in one of the folders.
-pub fn find_collector(folders: &[PathBuf]) -> Result<PathBuf> {
-    let mut candidates = folders.iter().map(|folder| folder.join(COLLECTOR));
+/// Finds one of the collector's core modules in one of the folders.
+pub fn find_collector(folders: &[PathBuf], file: &str) -> Result<PathBuf> {
+    let mut candidates = folders.iter().map(|folder| folder.join(file));
     if let Some(path) = candidates.find(|path| path.is_file()) {
         return Ok(path);
     }
     let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
     bail!(
-        "there is no {COLLECTOR}, the collector's core module, in {}: run `cargo xtask build` in \
+        "there is no {file}, the collector's core module, in {}: run `cargo xtask build` in \
          Tether's repository to make it, or name the file with --collector FILE, or its folder \
          with the environment variable {VARIABLE}",
         if looked.is_empty() { "any folder".to_owned() } else { looked.join(" or ") }
@@ -63,8 +60,8 @@ mod tests {
 
     #[test]
     fn a_collector_that_is_missing_is_told_with_what_to_do() {
-        let error = find_collector(&["/no/where".into()]).unwrap_err().to_string();
-        for word in ["/no/where", "cargo xtask build", "--collector", VARIABLE] {
+        let error = find_collector(&["/no/where".into()], "a.wasm").unwrap_err().to_string();
+        for word in ["a.wasm", "/no/where", "cargo xtask build", "--collector", VARIABLE] {
             assert!(error.contains(word), "{word}: {error}");
         }
     }

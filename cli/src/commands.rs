@@ -33,8 +33,9 @@ Options:
   -V, --version  print the version
 
 Environment:
-  TETHER_ARTIFACTS  the folder with tether_gc.core.wasm, the collector, for `link`;
-                    otherwise it is beside the command or in ../tether from there
+  TETHER_ARTIFACTS  the folder with tether_gc.core.wasm and tether_gc.lowered.wasm, the
+                    collector, for `link`; otherwise they are beside the command or in
+                    ../tether from there
   TETHER_BINARYEN   the folder with Binaryen's wasm-merge and wasm-opt, for `link`;
                     otherwise they are on the PATH, or in the folder in which
                     `cargo xtask build` has put them

@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use crate::artifacts::find_collector;
 use crate::binaryen::Binaryen;
+use crate::module::Outside;
 use crate::world::World;
 
 pub mod contract;
 pub mod steps;
 
-use contract::COLLECTOR;
+use contract::{COLLECTOR, Door};
 use steps::{GUEST, Prepared, Release, SUPPLIED, finish, prepare, trim};
 
 /// A guest to link, and how to link it.
@@ -27,8 +29,10 @@ use steps::{GUEST, Prepared, Release, SUPPLIED, finish, prepare, trim};
 pub struct Request {
     /// The guest's module, `.wasm` or `.wat`.
     pub guest: PathBuf,
-    /// The collector's core module.
-    pub collector: PathBuf,
+    /// The collector's core module; none to find the one for the guest's door.
+    pub collector: Option<PathBuf>,
+    /// The folders that may hold the collector's core modules, the first choice first.
+    pub artifacts: Vec<PathBuf>,
     /// The path of the world's WIT.
     pub wit: Option<PathBuf>,
     /// The world's name.
@@ -45,10 +49,11 @@ pub struct Request {
 
 impl Request {
     /// The defaults.
-    pub fn new(guest: impl Into<PathBuf>, collector: impl Into<PathBuf>) -> Self {
+    pub fn new(guest: impl Into<PathBuf>, artifacts: Vec<PathBuf>) -> Self {
         Request {
             guest: guest.into(),
-            collector: collector.into(),
+            collector: None,
+            artifacts,
             wit: None,
             world: None,
             is_core: false,
@@ -75,6 +80,8 @@ pub struct Linked {
     /// The collector's functions that the guest imports; none if a linker had put the
     /// collector into the guest.
     pub functions: Option<Vec<String>>,
+    /// The door that the guest uses.
+    pub door: Door,
     /// The way of released handles.
     pub release: Release,
 }
@@ -85,9 +92,9 @@ pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
     request.world().map(World::resolve).transpose()?;
     let linker = Linker { request, binaryen, folder: Folder::make()? };
     let guest = linker.guest()?;
-    let collector = read(&request.collector)?;
-    let prepared = prepare(&guest, &collector)
-        .with_context(|| format!("cannot link {}", request.guest.display()))?;
+    let cannot_link = || format!("cannot link {}", request.guest.display());
+    let collector = read(&linker.collector(&guest).with_context(cannot_link)?)?;
+    let prepared = prepare(&guest, &collector).with_context(cannot_link)?;
     let is_component = !request.is_core && (request.wit.is_some() || prepared.has_world);
 
     let merged = linker.merge(&prepared)?;
@@ -106,6 +113,7 @@ pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
         is_component,
         guest_bytes: guest.len() as u64,
         functions: prepared.collector.is_some().then_some(prepared.functions),
+        door: prepared.door,
         release: prepared.release,
     })
 }
@@ -129,6 +137,21 @@ impl Linker<'_> {
         assemble.command.arg(guest).arg("-g").arg("-o").arg(&binary);
         assemble.run(&format!("assembling {}", guest.display()))?;
         read(&binary)
+    }
+
+    /// The collector's core module: the one that is asked for, or else the one for the guest's
+    /// door.
+    fn collector(&self, guest: &[u8]) -> Result<PathBuf> {
+        let door = Door::of(&Outside::read(guest).context("the guest")?)?;
+        ensure!(
+            door == Door::Core || !self.request.spills_pointers,
+            "--spill-pointers is for a stack that is registered with `tether_add_roots`, and the \
+             guest imports `tether:gc`, which has no such function: leave it out"
+        );
+        match &self.request.collector {
+            Some(file) => Ok(file.clone()),
+            None => find_collector(&self.request.artifacts, door.collector_file()),
+        }
     }
 
     /// The guest, the collector and the supplied functions, as one module.
@@ -243,7 +266,7 @@ mod tests {
 
     #[test]
     fn spilling_comes_between_two_optimisations() {
-        let mut request = Request::new("a.wasm", "c.wasm");
+        let mut request = Request::new("a.wasm", Vec::new());
         assert_eq!(passes(&request, false), ["-O3"]);
         assert_eq!(passes(&request, true), ["-O3", "--flatten", "--spill-pointers", "-O3"]);
         request.level = None;

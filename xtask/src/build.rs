@@ -67,10 +67,11 @@ const COLLECTORS: [Core; 3] = [
     Core::component("tether-gc-collector-wasi", "tether-gc-wasi", "collector-wasi"),
 ];
 
-/// The core door as modules.
-const CORE_MODULES: [Core; 2] = [
+/// The core modules that are linked with guests: the core door, and the component door lowered.
+const CORE_MODULES: [Core; 3] = [
     Core::module("tether-gc-core-module", "tether_gc.core"),
     Core::module("tether-gc-core-lean", "tether_gc.core-lean"),
+    Core::module("tether-gc-lowered-module", "tether_gc.lowered"),
 ];
 
 /// Addresses below this are the language's in a program merged with the core module;
@@ -82,6 +83,11 @@ const PROFILE: &str = "wasm";
 const CHECKED_PROFILE: &str = "wasm-checked";
 const CHECKED_FOLDER: &str = "checked";
 
+/// The libraries for wasm-ld, their packages first: the core door, and the component door lowered.
+const LIBRARIES: [(&str, &str); 2] = [
+    ("tether-gc-core-library", LIBRARY),
+    ("tether-gc-lowered-library", "libtether_gc_lowered.a"),
+];
 /// The core door for wasm-ld, and its header.
 pub const LIBRARY: &str = "libtether_gc.a";
 const HEADER: &str = "tether_gc.h";
@@ -111,8 +117,11 @@ pub fn build(workspace: &Workspace) -> Result<()> {
         progress(&format!("building {}.wasm", core.name));
         build_core_module(workspace, core)?;
     }
-    progress(&format!("building {LIBRARY}"));
-    build_library(workspace)?;
+    for (package, library) in LIBRARIES {
+        progress(&format!("building {library}"));
+        build_library(workspace, package, library)?;
+    }
+    copy(&workspace.root().join(HEADER_SOURCE), &workspace.artifact(HEADER))?;
     progress("building the core module and the component with checked arithmetic, for tests");
     build_checked(workspace)?;
     for [guest, collector, composition] in COMPOSITIONS {
@@ -202,16 +211,14 @@ fn build_checked(workspace: &Workspace) -> Result<()> {
     encode(workspace, component, &built, &folder.join(format!("{}.wasm", component.name)))
 }
 
-fn build_library(workspace: &Workspace) -> Result<()> {
-    let core = &Core::module("tether-gc-core-library", LIBRARY);
+fn build_library(workspace: &Workspace, package: &'static str, library: &'static str) -> Result<()> {
     run(
-        &mut rustc_for_wasm(workspace, core, PROFILE, "staticlib"),
-        &format!("building {LIBRARY}"),
+        &mut rustc_for_wasm(workspace, &Core::module(package, library), PROFILE, "staticlib"),
+        &format!("building {library}"),
     )?;
-    let built = format!("lib{}.a", core.package.replace('-', "_"));
+    let built = format!("lib{}.a", package.replace('-', "_"));
     let folder = workspace.target().join(WASM_TARGET).join(PROFILE);
-    copy(&folder.join(built), &workspace.artifact(LIBRARY))?;
-    copy(&workspace.root().join(HEADER_SOURCE), &workspace.artifact(HEADER))
+    copy(&folder.join(built), &workspace.artifact(library))
 }
 
 fn build_component(workspace: &Workspace, core: &Core) -> Result<()> {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{WorldOptions, output, write};
 use crate::artifacts;
 use crate::binaryen::Binaryen;
+use crate::link::contract::Door;
 use crate::link::steps::Release;
 use crate::link::{Linked, Request, link};
 
@@ -18,11 +19,19 @@ world one component that runs wherever components do.
 
 Usage: tether link GUEST -o OUT.wasm [options]
 
-GUEST is a core module, binary (.wasm) or text (.wat), that imports from the
-module `tether_gc` its memory, the functions of the collector that it calls, and
-the constant `tether_state` if it uses that (docs/core-abi.md). A memory imported from
-`env`, as linkers write it, is taken for the collector's. GUEST may also be a module that
-wasm-ld has linked with libtether_gc.a: such a module is only optimised and encoded.
+GUEST is a core module, binary (.wasm) or text (.wat), that imports its memory and the
+collector's functions, through one of two doors:
+
+  component  GUEST is what a compiler made with bindings of `tether:gc` (wit-bindgen's, or
+             its own), before it became a component. It imports from
+             `tether:gc/heap@0.1.0` and the other interfaces, and the result imports them
+             no more. It exports `cabi_realloc` if it imports a function that gives a list
+  core       GUEST imports from the module `tether_gc` functions, and the constant
+             `tether_state` if it uses that (docs/core-abi.md)
+
+The memory is imported from `tether_gc` or, as linkers write it (--import-memory), from
+`env`. GUEST may also be a module that wasm-ld has linked with libtether_gc.a, or for the
+component door with libtether_gc_lowered.a: such a module is only optimised and encoded.
 
 All other imports of GUEST stay as they are. This holds for `env` too, in which clang and
 wasm-ld put every import without a module of its own; but names there that begin with
@@ -30,8 +39,9 @@ wasm-ld put every import without a module of its own; but names there that begin
 
 Addresses below 1048576 (1 MiB) are the guest's, for its data and its own stack.
 
-The guest may export `tether_release` to be given released handles; otherwise they
-wait for `tether_drain`.
+A guest of the core door may export `tether_release` to be given released handles;
+otherwise they wait for `tether_drain`. Through the component door they wait for
+`wrappers.drain`.
 
 Options:
   -o, --output FILE     where the result goes
@@ -48,8 +58,9 @@ Options:
                         be registered with `tether_add_roots`; the stack's pointer
                         is the guest's first global, as wasm-ld makes it
       --keep-names      keep the functions' names, for debuggers and profilers
-      --collector FILE  the collector's core module. Without it, tether_gc.core.wasm
-                        in the folder that TETHER_ARTIFACTS names, or else beside
+      --collector FILE  the collector's core module. Without it, tether_gc.lowered.wasm
+                        for the component door and tether_gc.core.wasm for the core
+                        door, in the folder that TETHER_ARTIFACTS names, or else beside
                         this command or in ../tether from there
       --binaryen DIR    the folder with Binaryen's wasm-merge and wasm-opt. Without
                         it, the one that TETHER_BINARYEN names, or else the npm
@@ -102,17 +113,22 @@ pub(super) fn run(parser: Parser) -> Result<()> {
     };
     // A mistake in the file's name is reported first.
     ensure!(options.guest.is_file(), "cannot read {}", options.guest.display());
-    let folders = artifacts::folders();
-    let collector = match &options.collector {
-        Some(file) => file.clone(),
-        None => artifacts::find_collector(&folders)?,
-    };
-    let binaryen = Binaryen::find(options.binaryen.as_deref(), &folders);
-    let Options { guest, world, is_core, level, spills_pointers, keeps_names, .. } =
+    let artifacts = artifacts::folders();
+    let binaryen = Binaryen::find(options.binaryen.as_deref(), &artifacts);
+    let Options { guest, collector, is_core, level, spills_pointers, keeps_names, .. } =
         options.clone();
-    let WorldOptions { wit, world } = world;
-    let request =
-        Request { guest, collector, wit, world, is_core, level, spills_pointers, keeps_names };
+    let WorldOptions { wit, world } = options.world.clone();
+    let request = Request {
+        guest,
+        collector,
+        artifacts,
+        wit,
+        world,
+        is_core,
+        level,
+        spills_pointers,
+        keeps_names,
+    };
     let linked = link(&request, &binaryen)?;
     write(&options.output, &linked.binary)?;
     if options.as_json {
@@ -128,9 +144,11 @@ fn text(options: &Options, linked: &Linked) -> String {
         Some(functions) => format!("merged; the guest imports {}", functions.join(", ")),
         None => "linked by wasm-ld already".to_owned(),
     };
-    let released = match linked.release {
-        Release::Queue => "wait for tether_drain (the guest has no tether_release)",
-        Release::Guest => "go to the guest's tether_release",
+    let door = door(linked);
+    let released = match (linked.door, linked.release) {
+        (Door::Component, _) => "wait for wrappers.drain",
+        (Door::Core, Release::Queue) => "wait for tether_drain (the guest has no tether_release)",
+        (Door::Core, Release::Guest) => "go to the guest's tether_release",
     };
     let optimised = match &options.level {
         Some(level) => format!("wasm-opt -O{level}"),
@@ -139,7 +157,8 @@ fn text(options: &Options, linked: &Linked) -> String {
     let spilled = if options.spills_pointers { ", pointers on the C stack" } else { "" };
     let kind = if linked.is_component { "a component" } else { "a core module" };
     format!(
-        "guest      {}, {} bytes\ncollector  {collector}\nhandles    {released}\n\
+        "guest      {}, {} bytes\ndoor       {door}\ncollector  {collector}\n\
+         handles    {released}\n\
          optimised  {optimised}{spilled}\nresult     {}, {kind} of {} bytes",
         options.guest.display(),
         linked.guest_bytes,
@@ -148,10 +167,18 @@ fn text(options: &Options, linked: &Linked) -> String {
     )
 }
 
+fn door(linked: &Linked) -> &'static str {
+    match linked.door {
+        Door::Core => "core",
+        Door::Component => "component",
+    }
+}
+
 fn to_json(options: &Options, linked: &Linked) -> Value {
     json!({
         "guest": options.guest.display().to_string(),
         "guest_bytes": linked.guest_bytes,
+        "door": door(linked),
         "merged": linked.functions.is_some(),
         "functions": linked.functions,
         "handles": match linked.release {

@@ -2,18 +2,23 @@
 //!
 //! 1. The guest imports its memory, as `tether_gc` `memory` or, as linkers write it, `env`
 //!    `memory`. Addresses below [`LANGUAGE_BOUND_BYTES`] are the guest's own.
-//! 2. From `tether_gc` the guest imports functions, and the constant global
+//! 2. A guest of the core door imports functions from `tether_gc`, and the constant global
 //!    `tether_state`; a language without imported globals takes the address from a
 //!    function of that name.
-//! 3. The guest may export `tether_release`. If it does not, one is supplied that takes
-//!    no handle, and released handles wait to be drained.
-//! 4. A module that imports nothing from `tether_gc` was linked with the static
-//!    library. It contains its collector, and only the `tether_release` of 3 is supplied.
-//! 5. clang and wasm-ld put every import without a module of its own in `env`. There
+//! 3. A guest of the core door may export `tether_release`. If it does not, one is supplied that
+//!    takes no handle, and released handles wait to be drained.
+//! 4. A guest of the component door imports the functions of `wit/`, as bindings have them: lowered,
+//!    from `tether:gc/heap@0.1.0` and its like. If it imports one that gives a list, it exports
+//!    `cabi_realloc`, from which the list's memory is.
+//! 5. A module that imports nothing of the collector's was linked with a static library. It contains
+//!    its collector, and only the `tether_release` of 3 is supplied.
+//! 6. clang and wasm-ld put every import without a module of its own in `env`. There
 //!    the memory and the names that begin with `tether_` are the collector's. All
 //!    other imports are between the guest and its host, and stay as they are.
 //!
 //! A guest that breaks the contract is an error, which names the item and its place.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
 use wasmparser::FuncType;
@@ -33,6 +38,14 @@ pub(super) const MEMORY: &str = "memory";
 pub(super) const RELEASE: &str = "tether_release";
 pub(super) const STATE: &str = "tether_state";
 const OWN_PREFIX: &str = "tether_";
+/// The package of `wit/`, as the modules of its lowered functions begin.
+const PACKAGE: &str = "tether:gc/";
+/// The beginning of the symbols that wit-bindgen's C has for the functions of `wit/`.
+const SYMBOL_PREFIX: &str = "__wasm_import_tether_gc_";
+/// The function that gives memory for lists, by the canonical ABI.
+pub(super) const REALLOC: &str = "cabi_realloc";
+/// The functions of `wit/` that give a list.
+pub const GIVE_LISTS: [&str; 4] = ["read-bytes", "read-objects", "wrap-many", "drain"];
 const HEAP_BASE: &str = "__heap_base";
 /// The memory of an object file.
 const OBJECT_MEMORY: &str = "__linear_memory";
@@ -44,20 +57,78 @@ const WRAPPER_SUFFIX: &str = ".command_export";
 const ENTRY: &str = "_start";
 const PAGE_BYTES: u64 = 64 * 1024;
 
+/// The door through which a guest calls the collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The functions of `tether_gc.h`.
+    Core,
+    /// The functions of `wit/`.
+    Component,
+}
+
+impl Door {
+    /// The door that a guest imports from; if a linker has put a collector into the guest, the
+    /// one that its functions' names tell.
+    pub(super) fn of(outside: &Outside) -> Result<Door> {
+        let of_core = outside.imports_from(COLLECTOR).find(|import| !is_guest_memory(import));
+        let of_component = outside.imports.iter().find(|import| is_of_package(import));
+        Ok(match (of_core, of_component) {
+            (Some(core), Some(component)) => bail!(
+                "the guest imports `{COLLECTOR}` `{}` and `{}` `{}`, which are of two doors, each \
+                 with a heap of its own: import all from one of them",
+                core.name,
+                component.module,
+                component.name
+            ),
+            (_, Some(_)) => Door::Component,
+            (None, None) if outside.function_names.iter().any(|name| is_symbol(name)) => {
+                Door::Component
+            }
+            _ => Door::Core,
+        })
+    }
+
+    /// The artifact that is the collector for this door.
+    pub fn collector_file(self) -> &'static str {
+        match self {
+            Door::Core => "tether_gc.core.wasm",
+            Door::Component => "tether_gc.lowered.wasm",
+        }
+    }
+}
+
 /// Checks that a guest keeps the contract with a collector's core module. Gives whether a linker
 /// has put a collector into the guest.
-pub(super) fn check(outside: &Outside, core: &Outside) -> Result<bool> {
+pub(super) fn check(outside: &Outside, core: &Outside, door: Door) -> Result<bool> {
     check_linking(outside)?;
     check_names(outside, core)?;
-    if outside.imports_from(COLLECTOR).next().is_none() {
-        check_has_collector(outside, core)?;
+    let is_of_collector = |import: &Imported| import.module == COLLECTOR || is_of_package(import);
+    if !outside.imports.iter().any(is_of_collector) {
+        check_has_collector(outside, core, door)?;
         return Ok(true);
     }
     check_memory(outside)?;
-    check_imports(outside, core)?;
+    match door {
+        Door::Core => check_imports(outside, core)?,
+        Door::Component => check_lowered(outside, core)?,
+    }
     check_exports(outside)?;
     check_addresses(outside)?;
     Ok(false)
+}
+
+/// Whether an import is a function of `wit/`.
+pub(super) fn is_of_package(import: &Imported) -> bool {
+    import.module.starts_with(PACKAGE) && matches!(import.item, Item::Function(_))
+}
+
+fn is_symbol(name: &str) -> bool {
+    name.starts_with(SYMBOL_PREFIX)
+}
+
+/// The name under which the collector for the component door exports a function of `wit/`.
+pub(super) fn lowered_name(module: &str, name: &str) -> String {
+    format!("{module}#{name}")
 }
 
 /// Whether an import is `tether_state` as a function.
@@ -126,18 +197,21 @@ fn check_names(outside: &Outside, core: &Outside) -> Result<()> {
 }
 
 /// Checks that a linker has put the collector into the guest. The functions' names tell.
-fn check_has_collector(outside: &Outside, core: &Outside) -> Result<()> {
+fn check_has_collector(outside: &Outside, core: &Outside, door: Door) -> Result<()> {
+    if door == Door::Component {
+        return Ok(());
+    }
     let is_collectors = |name: &String| name.starts_with(OWN_PREFIX) && core.export(name).is_some();
     ensure!(
         !outside.function_names.is_empty(),
-        "the guest imports nothing from `{COLLECTOR}`, and has no names of functions that tell \
-         whether libtether_gc.a is in it: link it without -s"
+        "the guest imports nothing from `{COLLECTOR}` or `{PACKAGE}…`, and has no names of \
+         functions that tell whether libtether_gc.a is in it: link it without -s"
     );
     ensure!(
         outside.function_names.iter().any(is_collectors),
-        "the guest has no collector: it imports nothing from `{COLLECTOR}`, and has no function of \
-         libtether_gc.a. Import what it uses from `{COLLECTOR}`, or link it with libtether_gc.a, \
-         of which wasm-ld takes what is called: call tether_start"
+        "the guest has no collector: it imports nothing from `{COLLECTOR}` or `{PACKAGE}…`, and \
+         has no function of libtether_gc.a. Import what it uses from `{COLLECTOR}`, or by its WIT, \
+         or link it with libtether_gc.a, of which wasm-ld takes what is called: call tether_start"
     );
     Ok(())
 }
@@ -184,6 +258,38 @@ fn check_imports(outside: &Outside, core: &Outside) -> Result<()> {
     Ok(())
 }
 
+/// Checks the functions of `wit/` that a guest imports.
+fn check_lowered(outside: &Outside, lowered: &Outside) -> Result<()> {
+    for import in outside.imports.iter().filter(|import| is_of_package(import)) {
+        let Imported { module, name, item } = import;
+        let Some(export) = lowered.export(&lowered_name(module, name)) else {
+            let known: BTreeSet<&str> = (lowered.exports.iter())
+                .filter_map(|export| Some(export.name.split_once('#')?.0))
+                .collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            bail!(
+                "the guest imports `{module}` `{name}`, which the collector does not have; its \
+                 interfaces are {}",
+                known.join(", ")
+            );
+        };
+        if let (Item::Function(wanted), Item::Function(given)) = (item, &export.item) {
+            ensure!(
+                wanted == given,
+                "the guest imports `{module}` `{name}` as {}; by the canonical ABI it is {}",
+                signature(wanted),
+                signature(given)
+            );
+        }
+        ensure!(
+            !GIVE_LISTS.contains(&name.as_str()) || outside.export(REALLOC).is_some(),
+            "the guest imports `{module}` `{name}`, which gives a list, and exports no \
+             `{REALLOC}`, which is to give the memory for it: bindings of wit-bindgen have one"
+        );
+    }
+    Ok(())
+}
+
 fn check_exports(outside: &Outside) -> Result<()> {
     for export in &outside.exports {
         let Exported { name, item, .. } = export;
@@ -197,6 +303,10 @@ fn check_exports(outside: &Outside) -> Result<()> {
             bail!("the guest exports `{name}`: names with `{OWN_PREFIX}` are the collector's");
         } else if name == MEMORY && !matches!(item, Item::Memory(_)) {
             bail!("the guest exports `{MEMORY}`, which is no memory: the name is taken");
+        } else if name.starts_with(PACKAGE) {
+            bail!("the guest exports `{name}`, which is the collector's to export");
+        } else if name == REALLOC && *item != Item::Function(realloc_type()) {
+            bail!("the guest's `{REALLOC}` must be {}", signature(&realloc_type()));
         }
     }
     Ok(())
@@ -205,6 +315,11 @@ fn check_exports(outside: &Outside) -> Result<()> {
 fn release_type() -> FuncType {
     use wasmparser::ValType::I32;
     FuncType::new([I32, I32], [I32])
+}
+
+fn realloc_type() -> FuncType {
+    use wasmparser::ValType::I32;
+    FuncType::new([I32; 4], [I32])
 }
 
 fn signature(ty: &FuncType) -> String {

@@ -1,20 +1,21 @@
 //! The steps of linking that need no tool of Binaryen's: `wasm-merge` runs between
 //! [`prepare`] and [`trim`], and `wasm-opt` between [`trim`] and [`finish`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
     CodeSection, CustomSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    GlobalType, ImportSection, Module, TypeSection, ValType,
+    GlobalType, ImportSection, Instruction, Module, TypeSection, ValType,
 };
 use wasmparser::{Export, ExternalKind, Import, MemoryType, Parser, Payload, TypeRef};
 use wit_component::ComponentEncoder;
 
 use super::contract::{
-    COLLECTOR, HOST, LINKERS, MEMORY, RELEASE, STATE, check, is_release, is_state_function,
+    COLLECTOR, Door, HOST, LINKERS, MEMORY, REALLOC, RELEASE, STATE, check, is_of_package,
+    is_release, is_state_function, lowered_name,
 };
-use crate::module::{Change, Item, Outside, change, entity_type};
+use crate::module::{Change, Imported, Item, Outside, change, entity_type};
 use crate::world::{WORLD_SECTION, World};
 
 /// The name under which the guest is merged.
@@ -25,6 +26,7 @@ pub const SUPPLIED: &str = "tether:link";
 /// The names of the supplied functions, which no guest can have.
 const SUPPLIED_RELEASE: &str = "tether:release";
 const SUPPLIED_STATE: &str = "tether:state";
+const SUPPLIED_REALLOC: &str = "tether:realloc";
 
 /// Modules that are ready to be merged.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Prepared {
     pub collector: Option<Vec<u8>>,
     /// The functions that one of the two imports and neither exports; none if there are none.
     pub supplied: Option<Vec<u8>>,
+    /// The door that the guest uses.
+    pub door: Door,
     /// The way of released handles.
     pub release: Release,
     /// The collector's functions that the guest imports.
@@ -48,7 +52,7 @@ pub struct Prepared {
 pub enum Release {
     /// To the guest's `tether_release`.
     Guest,
-    /// They wait for `tether_drain`.
+    /// They wait until the guest drains them.
     Queue,
 }
 
@@ -57,83 +61,182 @@ pub fn prepare(guest: &[u8], collector: &[u8]) -> Result<Prepared> {
     let outside = Outside::read(guest).context("the guest")?;
     let core = Outside::read(collector).context("the collector's core module")?;
     let has_world = outside.customs.iter().any(|name| name.starts_with(WORLD_SECTION));
-    let has_collector = check(&outside, &core)?;
-    if has_collector {
-        return prepare_linked(guest, &outside, has_world);
+    let door = Door::of(&outside)?;
+    if check(&outside, &core, door)? {
+        return prepare_linked(guest, &outside, door, has_world);
     }
-    let exports_release = outside.export(RELEASE).is_some();
-    let wants_state = outside.imports.iter().any(is_state_function);
     let memory = *core
         .own_memories
         .first()
         .context("the collector's core module has no memory of its own")?;
-    let functions: Vec<String> = outside
-        .imports_from(COLLECTOR)
-        .filter(|import| matches!(import.item, Item::Function(_)) && !is_state_function(import))
-        .map(|import| import.name.clone())
-        .collect();
-    let shown = functions.iter().map(String::as_str).chain([MEMORY, STATE]).collect();
-    let (release_from, release_name) =
-        if exports_release { (GUEST, RELEASE) } else { (SUPPLIED, SUPPLIED_RELEASE) };
+    let functions = functions_of(&outside, door);
+    let exports = |name| outside.export(name).is_some();
+    let supplied = match door {
+        Door::Core => Supplied {
+            release: !exports(RELEASE),
+            state: outside.imports.iter().any(is_state_function),
+            realloc: false,
+        },
+        Door::Component => Supplied { realloc: !exports(REALLOC), ..Supplied::default() },
+    };
+    let mut renamed = supplied.renamed();
+    let mut shown: HashSet<&str> = functions.iter().map(String::as_str).collect();
+    shown.extend([MEMORY, STATE]);
+    for import in outside.imports.iter().filter(|import| is_of_package(import)) {
+        let place = (import.module.clone(), import.name.clone());
+        let name = lowered_name(&import.module, &import.name);
+        renamed.insert(place, (COLLECTOR, name));
+    }
+    let mut for_guest = ForMerging { memory: Some(memory), renamed: &renamed, shown: None };
+    let mut for_collector = ForMerging { memory: None, renamed: &renamed, shown: Some(shown) };
     Ok(Prepared {
-        guest: change(
-            guest,
-            &mut ForMerging { memory: Some(memory), release_from, release_name, shown: None },
-        )?,
-        collector: Some(change(
-            collector,
-            &mut ForMerging { memory: None, release_from, release_name, shown: Some(shown) },
-        )?),
-        supplied: (!exports_release || wants_state).then(|| supplied(wants_state)),
-        release: if exports_release { Release::Guest } else { Release::Queue },
+        guest: change(guest, &mut for_guest)?,
+        collector: Some(change(collector, &mut for_collector)?),
+        supplied: supplied.module(),
+        door,
+        release: match door {
+            Door::Core if exports(RELEASE) => Release::Guest,
+            _ => Release::Queue,
+        },
         functions,
         has_world,
     })
 }
 
+/// The collector's functions that a guest imports, by the collector's names for them.
+fn functions_of(outside: &Outside, door: Door) -> Vec<String> {
+    let is_function = |import: &&Imported| match door {
+        Door::Core => {
+            import.module == COLLECTOR
+                && matches!(import.item, Item::Function(_))
+                && !is_state_function(import)
+        }
+        Door::Component => is_of_package(import),
+    };
+    let named = |import: &Imported| match door {
+        Door::Core => import.name.clone(),
+        Door::Component => lowered_name(&import.module, &import.name),
+    };
+    outside.imports.iter().filter(is_function).map(named).collect()
+}
+
 /// A guest that a linker has put its collector into.
-fn prepare_linked(guest: &[u8], outside: &Outside, has_world: bool) -> Result<Prepared> {
+fn prepare_linked(
+    guest: &[u8],
+    outside: &Outside,
+    door: Door,
+    has_world: bool,
+) -> Result<Prepared> {
     let wants_release = outside.imports.iter().any(is_release);
+    let supplied = Supplied { release: wants_release, ..Supplied::default() };
+    let renamed = supplied.renamed();
+    let mut for_guest = ForMerging { memory: None, renamed: &renamed, shown: None };
     Ok(Prepared {
-        guest: change(
-            guest,
-            &mut ForMerging {
-                memory: None,
-                release_from: SUPPLIED,
-                release_name: SUPPLIED_RELEASE,
-                shown: None,
-            },
-        )?,
+        guest: change(guest, &mut for_guest)?,
         collector: None,
-        supplied: wants_release.then(|| supplied(false)),
-        release: if wants_release { Release::Queue } else { Release::Guest },
+        supplied: supplied.module(),
+        door,
+        release: match door {
+            Door::Core if !wants_release => Release::Guest,
+            _ => Release::Queue,
+        },
         functions: Vec::new(),
         has_world,
     })
+}
+
+/// The functions that the guest or the collector imports, and that neither exports.
+#[derive(Clone, Copy, Default)]
+struct Supplied {
+    /// A `tether_release` that takes no handle.
+    release: bool,
+    /// A function that gives the address of the state.
+    state: bool,
+    /// A `cabi_realloc` that nothing calls: the guest imports no function that gives a list.
+    realloc: bool,
+}
+
+/// Imports that come from other places: module and name, and their new ones.
+type Renamed = HashMap<(String, String), (&'static str, String)>;
+
+impl Supplied {
+    /// The places of the functions that are imported under names of their own.
+    fn renamed(self) -> Renamed {
+        let from = |is_supplied: bool, own: &'static str, name: &'static str| {
+            if is_supplied { (SUPPLIED, own.to_owned()) } else { (GUEST, name.to_owned()) }
+        };
+        let release = from(self.release, SUPPLIED_RELEASE, RELEASE);
+        let realloc = from(self.realloc, SUPPLIED_REALLOC, REALLOC);
+        [
+            ((HOST, RELEASE), release.clone()),
+            ((LINKERS, RELEASE), release),
+            ((GUEST, REALLOC), realloc),
+            ((COLLECTOR, STATE), (SUPPLIED, SUPPLIED_STATE.to_owned())),
+        ]
+        .into_iter()
+        .map(|((module, name), to)| ((module.to_owned(), name.to_owned()), to))
+        .collect()
+    }
+
+    /// The functions as a module; none if there are none.
+    fn module(self) -> Option<Vec<u8>> {
+        let mut types = TypeSection::new();
+        let mut functions = FunctionSection::new();
+        let mut exports = ExportSection::new();
+        let mut code = CodeSection::new();
+        let mut add = |name, parameters: usize, body: &mut Function| {
+            let index = functions.len();
+            types.ty().function(vec![ValType::I32; parameters], [ValType::I32]);
+            functions.function(index);
+            exports.export(name, ExportKind::Func, index);
+            code.function(body.instruction(&Instruction::End));
+        };
+        if self.release {
+            add(SUPPLIED_RELEASE, 2, Function::new([]).instruction(&Instruction::I32Const(0)));
+        }
+        if self.realloc {
+            add(SUPPLIED_REALLOC, 4, Function::new([]).instruction(&Instruction::Unreachable));
+        }
+        let mut imports = ImportSection::new();
+        if self.state {
+            let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+            imports.import(COLLECTOR, STATE, EntityType::Global(ty));
+            add(SUPPLIED_STATE, 0, Function::new([]).instruction(&Instruction::GlobalGet(0)));
+        }
+        if functions.is_empty() {
+            return None;
+        }
+        let mut module = Module::new();
+        module.section(&types).section(&imports).section(&functions);
+        module.section(&exports).section(&code);
+        Some(module.finish())
+    }
 }
 
 /// Connects a module to the names under which all are merged.
 struct ForMerging<'a> {
     /// The type of the memory that it imports.
     memory: Option<MemoryType>,
-    release_from: &'a str,
-    release_name: &'a str,
+    /// The functions that it imports from other places than it says.
+    renamed: &'a Renamed,
     /// The exports that it shows; none for all.
     shown: Option<HashSet<&'a str>>,
 }
 
 impl Change for ForMerging<'_> {
     fn import<'a>(&'a mut self, import: &Import<'a>) -> Result<(&'a str, &'a str, EntityType)> {
+        if let TypeRef::Memory(_) = import.ty {
+            return Ok(match (import.module, import.name, self.memory) {
+                (LINKERS | COLLECTOR, MEMORY, Some(memory)) => {
+                    (COLLECTOR, MEMORY, entity_type(TypeRef::Memory(memory))?)
+                }
+                _ => (import.module, import.name, entity_type(import.ty)?),
+            });
+        }
         let ty = entity_type(import.ty)?;
-        Ok(match (import.module, import.name, import.ty) {
-            (LINKERS | COLLECTOR, MEMORY, TypeRef::Memory(_)) => match self.memory {
-                Some(memory) => (COLLECTOR, MEMORY, entity_type(TypeRef::Memory(memory))?),
-                None => (import.module, import.name, ty),
-            },
-            (COLLECTOR, STATE, TypeRef::Func(_)) => (SUPPLIED, SUPPLIED_STATE, ty),
-            (HOST | LINKERS, RELEASE, TypeRef::Func(_)) => {
-                (self.release_from, self.release_name, ty)
-            }
+        let place = (import.module.to_owned(), import.name.to_owned());
+        Ok(match self.renamed.get(&place) {
+            Some((module, name)) if matches!(import.ty, TypeRef::Func(_)) => (module, name, ty),
             _ => (import.module, import.name, ty),
         })
     }
@@ -150,35 +253,6 @@ impl Change for ForMerging<'_> {
     fn keeps_custom(&mut self, name: &str) -> bool {
         !name.starts_with(WORLD_SECTION)
     }
-}
-
-/// A module with a `tether_release` that takes no handle and, if `with_state`, a function that
-/// gives the address of the state.
-fn supplied(with_state: bool) -> Vec<u8> {
-    let mut types = TypeSection::new();
-    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
-    types.ty().function([], [ValType::I32]);
-    let mut functions = FunctionSection::new();
-    let mut exports = ExportSection::new();
-    let mut code = CodeSection::new();
-    functions.function(0);
-    exports.export(SUPPLIED_RELEASE, ExportKind::Func, 0);
-    let mut release = Function::new([]);
-    release.instructions().i32_const(0).end();
-    code.function(&release);
-    let mut imports = ImportSection::new();
-    if with_state {
-        let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
-        imports.import(COLLECTOR, STATE, EntityType::Global(ty));
-        functions.function(1);
-        exports.export(SUPPLIED_STATE, ExportKind::Func, 1);
-        let mut state = Function::new([]);
-        state.instructions().global_get(0).end();
-        code.function(&state);
-    }
-    let mut module = Module::new();
-    module.section(&types).section(&imports).section(&functions).section(&exports).section(&code);
-    module.finish()
 }
 
 /// The merged module with the guest's exports alone, and the memory.

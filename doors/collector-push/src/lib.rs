@@ -45,4 +45,4 @@ fn deliver(heap: &mut WorldHeap<CollectorPush>) {
     });
 }
 
-tether_component_door::export!(Door<CollectorPush>);
+tether_component_door::export_lifted!(Door<CollectorPush>);

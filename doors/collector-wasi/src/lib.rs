@@ -59,7 +59,7 @@ impl World for CollectorWasi {
     }
 }
 
-tether_component_door::export!(Door<CollectorWasi>);
+tether_component_door::export_lifted!(Door<CollectorWasi>);
 
 /// Times collections, and writes a line for each if that is asked for.
 #[derive(Debug)]

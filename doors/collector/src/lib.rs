@@ -22,4 +22,4 @@ impl World for Collector {
     }
 }
 
-tether_component_door::export!(Door<Collector>);
+tether_component_door::export_lifted!(Door<Collector>);

@@ -1,12 +1,15 @@
 //! The body of one function: the canonical ABI's instructions as Rust.
 //!
-//! An operand is a Rust expression. Only the instructions are here that the exports of `wit/`
+//! An operand is a Rust expression. Only the instructions are here that the functions of `wit/`
 //! need: lists and records of integers, options, and results. Another type in `wit/` is an error
 //! at build time, which names the instruction.
+//!
+//! A function has two forms. They differ in where a list comes from, where it goes, and where the
+//! answer is: see [`Form`].
 
 use std::fmt::Write;
 
-use wit_bindgen_core::abi::{Bindgen, Instruction};
+use wit_bindgen_core::abi::{AbiVariant, Bindgen, Instruction};
 use wit_bindgen_core::wit_parser::{
     Alignment, ArchitectureSize, Resolve, Result_, SizeAlign, Type, TypeDefKind,
 };
@@ -14,10 +17,35 @@ use wit_bindgen_core::wit_parser::{
 /// The name of the record that every operation's failure is.
 const ERROR: &str = "Error";
 
+/// Who calls a function.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An adapter calls an export of a component, which is in another memory. The adapter has put
+    /// lists into memory of `cabi_realloc`'s, and the answer is in memory of the component's.
+    Lifted,
+    /// A guest in the same memory calls what it imports. Lists are read where the guest has them,
+    /// lists that go out are in memory of the guest's `cabi_realloc`, and the last parameter says
+    /// where the answer goes.
+    Lowered,
+}
+
+impl Form {
+    /// The side of the canonical ABI that the caller sees.
+    pub fn variant(self) -> AbiVariant {
+        match self {
+            Form::Lifted => AbiVariant::GuestExport,
+            Form::Lowered => AbiVariant::GuestImport,
+        }
+    }
+}
+
 /// A function's body, as far as it is written.
 pub struct Body<'a> {
     sizes: &'a SizeAlign,
     name: &'a str,
+    form: Form,
+    /// The parameter that says where the answer goes.
+    return_pointer: Option<usize>,
     /// The code of the open blocks, the innermost last; the first is the body itself.
     open: Vec<String>,
     /// The blocks that are closed and not used yet: their code, and their value.
@@ -28,9 +56,14 @@ pub struct Body<'a> {
 
 impl<'a> Body<'a> {
     /// An empty body.
-    pub fn new(sizes: &'a SizeAlign, name: &'a str) -> Self {
+    pub fn new(
+        sizes: &'a SizeAlign,
+        name: &'a str,
+        form: Form,
+        return_pointer: Option<usize>,
+    ) -> Self {
         let open = vec![String::new()];
-        Body { sizes, name, open, closed: Vec::new(), variables: 0 }
+        Body { sizes, name, form, return_pointer, open, closed: Vec::new(), variables: 0 }
     }
 
     /// The code.
@@ -72,6 +105,10 @@ impl Bindgen for Body<'_> {
         results: &mut Vec<String>,
     ) {
         match instruction {
+            Instruction::GetArg { nth } if self.return_pointer == Some(*nth) => {
+                self.line(&format!("let answer = Place(p{nth});"));
+                results.push("answer".to_owned());
+            }
             Instruction::GetArg { nth } => results.push(format!("p{nth}")),
             Instruction::I32Const { val } => results.push(format!("{val}")),
             Instruction::U32FromI32
@@ -100,12 +137,22 @@ impl Bindgen for Body<'_> {
             }
             Instruction::ListCanonLift { .. } => {
                 let [address, count] = &operands[..] else { unreachable!("a list is two words") };
-                results.push(format!("lists::take({address}, {count})"));
+                let list = self.variable();
+                let from = match self.form {
+                    Form::Lifted => "take",
+                    Form::Lowered => "borrow",
+                };
+                self.line(&format!("let {list} = lists::{from}({address}, {count});"));
+                results.push(format!("&{list}"));
             }
             Instruction::ListCanonLower { .. } => {
                 let (address, count) = (self.variable(), self.variable());
                 let list = &operands[0];
-                self.line(&format!("let ({address}, {count}) = {list}.parts();"));
+                let given = match self.form {
+                    Form::Lifted => format!("{list}.parts()"),
+                    Form::Lowered => format!("lists::hand_over::<D, _>({list})"),
+                };
+                self.line(&format!("let ({address}, {count}) = {given};"));
                 results.extend([address, count]);
             }
             Instruction::VariantPayloadName => results.push("payload".to_owned()),
@@ -149,7 +196,7 @@ impl Bindgen for Body<'_> {
                 let value = &operands[0];
                 // One piece of code answers with an error for all functions.
                 let err = match error.as_deref() {
-                    Some(ERROR) => "answer::refuse(payload);",
+                    Some(ERROR) => "answer.refuse(payload);",
                     _ => err,
                 };
                 self.line(&format!(
@@ -157,7 +204,7 @@ impl Bindgen for Body<'_> {
                 ));
             }
             Instruction::CallInterface { func, .. } => {
-                let call = format!("D::{}({})", self.name, operands.join(", "));
+                let call = format!("<D as Guest>::{}({})", self.name, operands.join(", "));
                 if func.result.is_none() {
                     return self.line(&format!("{call};"));
                 }
@@ -178,7 +225,7 @@ impl Bindgen for Body<'_> {
 
     fn return_pointer(&mut self, size: ArchitectureSize, _: Alignment) -> String {
         let size = size.size_wasm32();
-        self.line(&format!("let answer = const {{ Answer::of::<{size}>() }};"));
+        self.line(&format!("let answer = const {{ Area::of::<{size}>() }};"));
         "answer".to_owned()
     }
 
@@ -214,7 +261,7 @@ pub fn rust_type(resolve: &Resolve, ty: &Type) -> String {
     let inner = |ty: &Type| rust_type(resolve, ty);
     match &definition.kind {
         TypeDefKind::Type(ty) => inner(ty),
-        TypeDefKind::List(ty) => format!("Vec<{}>", inner(ty)),
+        TypeDefKind::List(ty) => format!("Given<{}>", inner(ty)),
         TypeDefKind::Option(ty) => format!("Option<{}>", inner(ty)),
         TypeDefKind::Result(result) if is_outcome(resolve, result) => "Outcome".to_owned(),
         TypeDefKind::Result(result) => {

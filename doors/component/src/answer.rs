@@ -1,7 +1,9 @@
 //! Answers: results, at the place where the canonical ABI wants them.
 //!
-//! A function whose result does not fit in a word answers with the address of a static, which its
-//! caller's adapter reads before it does anything else.
+//! A function whose result does not fit in a word stores it. An export of a component stores it in
+//! an [`Area`] of its own and gives the address, and its caller's adapter reads it before it does
+//! anything else. A function that a guest in the same memory imports stores it at the [`Place`]
+//! that the guest gives.
 //!
 //! Source: the component model's Canonical ABI [canonical-abi].
 
@@ -12,56 +14,96 @@ use core::cell::UnsafeCell;
 /// Bytes of the longest answer, the statistics.
 const MOST_BYTES: usize = 96;
 
-#[repr(C, align(8))]
-struct Area(UnsafeCell<[u8; MOST_BYTES]>);
-
-// SAFETY: memory::linear refuses builds with threads.
-unsafe impl Sync for Area {}
-
-static AREA: Area = Area(UnsafeCell::new([0; MOST_BYTES]));
-
-/// The answer of the function at hand.
-#[derive(Clone, Copy)]
-pub struct Answer(());
-
-impl Answer {
-    /// An answer of so many bytes.
-    pub const fn of<const BYTES: usize>() -> Self {
-        assert!(BYTES <= MOST_BYTES, "the area is too small for this answer");
-        Answer(())
-    }
-
-    /// The address of the answer, for the caller.
-    #[inline(always)]
-    pub fn address(self) -> u32 {
-        AREA.0.get() as u32
-    }
+/// Where an answer goes.
+pub trait Answer: Copy {
+    /// Stores a part of the answer, an integer, at an offset from the answer's beginning.
+    fn put<T>(self, offset: usize, value: T);
 
     /// Stores a byte.
     #[inline(always)]
-    pub fn put_u8(self, offset: usize, value: u8) {
+    fn put_u8(self, offset: usize, value: u8) {
         self.put(offset, value);
     }
 
     /// Stores a word.
     #[inline(always)]
-    pub fn put_u32(self, offset: usize, value: u32) {
+    fn put_u32(self, offset: usize, value: u32) {
         self.put(offset, value);
     }
 
     /// Stores two words.
     #[inline(always)]
-    pub fn put_u64(self, offset: usize, value: u64) {
+    fn put_u64(self, offset: usize, value: u64) {
         self.put(offset, value);
     }
 
+    /// Stores a `result` of a word or of nothing.
+    #[inline(always)]
+    fn put_outcome(self, outcome: Outcome) {
+        match outcome {
+            Outcome::Now(word) => {
+                self.put_u8(0, 0);
+                self.put_u32(4, word);
+            }
+            Outcome::Packed(packed) => put_packed(self, packed),
+        }
+    }
+
+    /// Stores an error: the case of a `result`, then the record.
+    #[inline(always)]
+    fn refuse(self, error: tether_gc::Error) {
+        put_packed(self, pack(Err(error)));
+    }
+}
+
+#[repr(C, align(8))]
+struct Bytes(UnsafeCell<[u8; MOST_BYTES]>);
+
+// SAFETY: memory::linear refuses builds with threads.
+unsafe impl Sync for Bytes {}
+
+static BYTES: Bytes = Bytes(UnsafeCell::new([0; MOST_BYTES]));
+
+/// The component's own area for the answer of the function at hand.
+#[derive(Clone, Copy)]
+pub struct Area(());
+
+impl Area {
+    /// The area, for an answer of so many bytes.
+    pub const fn of<const SIZE_BYTES: usize>() -> Self {
+        assert!(SIZE_BYTES <= MOST_BYTES, "the area is too small for this answer");
+        Area(())
+    }
+
+    /// The address of the answer, for the caller.
+    #[inline(always)]
+    pub fn address(self) -> u32 {
+        BYTES.0.get() as u32
+    }
+}
+
+impl Answer for Area {
     #[inline(always)]
     fn put<T>(self, offset: usize, value: T) {
         // Offsets are constants: this costs nothing.
         assert!(offset + size_of::<T>() <= MOST_BYTES, "outside the answer");
         // SAFETY: the value fits, and nothing has a reference to the area. Its alignment is that of
         // the canonical ABI.
-        unsafe { AREA.0.get().cast::<u8>().add(offset).cast::<T>().write(value) };
+        unsafe { BYTES.0.get().cast::<u8>().add(offset).cast::<T>().write(value) };
+    }
+}
+
+/// The place that a guest in the same memory gives for an answer: its address.
+#[derive(Clone, Copy)]
+pub struct Place(pub u32);
+
+impl Answer for Place {
+    #[inline(always)]
+    fn put<T>(self, offset: usize, value: T) {
+        let place = self.0 as *mut u8;
+        // SAFETY: by the canonical ABI the guest has memory there for the whole answer. If what it
+        // gives is no memory, the store traps, as an adapter would.
+        unsafe { place.wrapping_add(offset).cast::<T>().write_unaligned(value) };
     }
 }
 
@@ -85,24 +127,9 @@ pub fn pack(result: Result<u32, tether_gc::Error>) -> u64 {
     u64::from(code) << 32 | u64::from(word)
 }
 
-impl Answer {
-    /// Stores a `result` of a word or of nothing.
-    #[inline(always)]
-    pub fn put_outcome(self, outcome: Outcome) {
-        match outcome {
-            Outcome::Now(word) => {
-                self.put_u8(0, 0);
-                self.put_u32(4, word);
-            }
-            Outcome::Packed(packed) => put_packed(packed),
-        }
-    }
-}
-
 /// Answers with a packed result.
 #[inline(never)]
-fn put_packed(packed: u64) {
-    let answer = const { Answer::of::<12>() };
+fn put_packed<A: Answer>(answer: A, packed: u64) {
     match (packed >> 32) as u8 {
         0 => answer.put_outcome(Outcome::Now(packed as u32)),
         code => {
@@ -111,10 +138,4 @@ fn put_packed(packed: u64) {
             answer.put_u32(8, packed as u32);
         }
     }
-}
-
-/// Answers with an error: the case of a `result`, then the record.
-#[inline(never)]
-pub fn refuse(error: tether_gc::Error) {
-    put_packed(pack(Err(error)));
 }

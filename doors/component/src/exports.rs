@@ -4,10 +4,9 @@
 
 use crate::answer::{Outcome, pack};
 use crate::glue::{diagnostics, heap, roots, wrappers};
-use crate::lists::{Given, Lists};
+use crate::lists::{Caller, Given, Lists};
 use crate::types;
 use crate::{World, WorldHeap};
-use alloc::vec::Vec;
 use core::marker::PhantomData;
 use tether_door::OptionWords;
 use tether_gc::{Error, Handle, Options, Reference, Registration, Store, Words};
@@ -86,9 +85,19 @@ fn start<W: World>(heap: &mut WorldHeap<W>) -> Result<(), Error> {
 
 #[inline(never)]
 fn configure<W: World>(heap: &mut WorldHeap<W>, options: Options) -> Result<(), Error> {
-    // SAFETY: the cell lends the heap to what starts it.
-    unsafe { Lists::of_component() }.reserve();
+    if W::RECEIVES_LISTS {
+        // SAFETY: the cell lends the heap to what starts it.
+        unsafe { Lists::of_component() }.reserve();
+    }
     W::start(heap, options)
+}
+
+impl<W: Caller> Caller for Door<W> {
+    #[inline(always)]
+    unsafe fn allocate(align: usize, size_bytes: usize) -> *mut u8 {
+        // SAFETY: the contract is the same.
+        unsafe { W::allocate(align, size_bytes) }
+    }
 }
 
 impl<W: World> heap::Guest for Door<W> {
@@ -130,14 +139,14 @@ impl<W: World> heap::Guest for Door<W> {
         )
     }
 
-    fn create(layout: u32, length: u32, words: Vec<u32>) -> Outcome {
-        with_heap::<W>(|heap| heap.create(layout, length, &words))
+    fn create(layout: u32, length: u32, words: &[u32]) -> Outcome {
+        with_heap::<W>(|heap| heap.create(layout, length, words))
     }
 
-    fn build(program: Vec<u32>) -> Result<u32, types::BuildError> {
+    fn build(program: &[u32]) -> Result<u32, types::BuildError> {
         let mut at = 0;
         let depth = lend::<W, _>(|lent| {
-            lent.heap.build(&program).map_err(|stopped| {
+            lent.heap.build(program).map_err(|stopped| {
                 at = stopped.at;
                 stopped.reason
             })
@@ -174,16 +183,16 @@ impl<W: World> heap::Guest for Door<W> {
         })
     }
 
-    fn write_bytes(object: Reference, offset: u32, bytes: Vec<u8>) -> Outcome {
-        with_heap::<W>(|heap| heap.write_bytes(object, offset, &bytes).map(|()| 0))
+    fn write_bytes(object: Reference, offset: u32, bytes: &[u8]) -> Outcome {
+        with_heap::<W>(|heap| heap.write_bytes(object, offset, bytes).map(|()| 0))
     }
 
-    fn read_objects(objects: Vec<Reference>, max_words: u32) -> Result<Given<u32>, Error> {
-        lend::<W, _>(|lent| read_objects(lent, &objects, max_words as usize))
+    fn read_objects(objects: &[Reference], max_words: u32) -> Result<Given<u32>, Error> {
+        lend::<W, _>(|lent| read_objects(lent, objects, max_words as usize))
     }
 
-    fn write_many(stores: Vec<Store>) -> Outcome {
-        with_heap::<W>(|heap| heap.write_many(&stores).map(|()| 0))
+    fn write_many(stores: &[Store]) -> Outcome {
+        with_heap::<W>(|heap| heap.write_many(stores).map(|()| 0))
     }
 
     fn collect() -> Outcome {
@@ -284,8 +293,8 @@ impl<W: World> wrappers::Guest for Door<W> {
         )
     }
 
-    fn register_many(registrations: Vec<Registration>) -> Outcome {
-        with_heap::<W>(|heap| heap.register_many(&registrations).map(|()| 0))
+    fn register_many(registrations: &[Registration]) -> Outcome {
+        with_heap::<W>(|heap| heap.register_many(registrations).map(|()| 0))
     }
 
     fn wrap(kind: u32, handle: u32, weight_bytes: u32) -> Outcome {
@@ -298,12 +307,12 @@ impl<W: World> wrappers::Guest for Door<W> {
 
     fn wrap_many(
         kind: u32,
-        handles: Vec<u32>,
+        handles: &[u32],
         weight_bytes: u32,
     ) -> Result<Given<Reference>, Error> {
         lend::<W, _>(|Lent { heap, lists }| {
             let wrappers = lists.list(handles.len())?;
-            heap.wrap_many(kind, &handles, weight_bytes, wrappers)?;
+            heap.wrap_many(kind, handles, weight_bytes, wrappers)?;
             Ok(Given::first(wrappers, wrappers.len()))
         })
     }

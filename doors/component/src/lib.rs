@@ -1,9 +1,15 @@
-//! The component door: the exports of a `tether:gc` component.
+//! The component door: the functions of `wit/`.
 //!
-//! The build script makes the exports from `wit/`, by the canonical ABI that wit-bindgen's
-//! library has ([`glue`]); [`Door`] implements their traits, each function by one operation
-//! of the heap. A component is a crate of its own, which implements [`World`] and
-//! calls [`export!`]: `doors/collector`, `doors/collector-push`, `doors/collector-wasi`.
+//! The build script makes the glue from `wit/`, by the canonical ABI that wit-bindgen's
+//! library has ([`glue`]); [`Door`] implements its traits, each function by one operation
+//! of the heap. There are two forms:
+//!
+//! - *Lifted*: the exports of a component, which has a memory of its own. A component is a crate
+//!   of its own, which implements [`World`] and calls [`export_lifted!`]: `doors/collector`,
+//!   `doors/collector-push`, `doors/collector-wasi`.
+//! - *Lowered*: what a guest imports, for a guest in the same memory, with which `tether link` or
+//!   wasm-ld has linked it. A module or library implements [`lists::Caller`], too, and calls
+//!   [`export_lowered!`] or [`export_symbols!`]: `doors/lowered-module`, `doors/lowered-library`.
 //!
 //! The door is for Wasm; natively there is nothing in this crate.
 
@@ -17,7 +23,7 @@ mod exports;
 pub mod lists;
 pub mod types;
 
-/// The exports and their traits, as the build script writes them from `wit/`.
+/// The functions and their traits, as the build script writes them from `wit/`.
 #[expect(unsafe_code, reason = "generated: the canonical ABI")]
 #[allow(unused_imports, unsafe_op_in_unsafe_fn, clippy::all, reason = "generated")]
 pub mod glue {
@@ -42,6 +48,9 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 pub trait World: 'static {
     /// Who watches collections.
     type Observer: Observer;
+
+    /// Whether lists come in through `cabi_realloc`, so that memory is kept for them.
+    const RECEIVES_LISTS: bool = true;
 
     /// The one heap of the component.
     fn heap() -> &'static HeapCell<Self::Observer>;

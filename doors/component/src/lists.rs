@@ -1,19 +1,24 @@
 //! Lists that cross the boundary, and their memory.
 //!
-//! A list that comes in is in memory that `cabi_realloc` gave to the caller's adapter, and is a
-//! `Vec` from then on. A list that goes out is in a buffer that stays, so that many small ones
-//! cost no allocation: the adapter reads a list before it does anything else, and so there is
-//! nothing to be done after a return.
+//! From a caller in another memory a list comes in through memory that `cabi_realloc` gave to the
+//! caller's adapter, and is a `Vec` until the operation is over. A list that goes out is in a
+//! buffer that stays, so that many small ones cost no allocation: the adapter reads a list before
+//! it does anything else, and so there is nothing to be done after a return.
 //!
 //! The memory comes from the pages of linear memory, as the heap's does. A caller cannot be told
 //! that there is none for a list that it passes: `cabi_realloc` traps then. So some is kept for
 //! lists from the start.
+//!
+//! A caller in the same memory has its lists read where they are. A list that goes out is copied
+//! from the buffer into memory of the caller's own allocator, of exactly the list's size, as an
+//! adapter would do it.
 
 #![expect(unsafe_code, reason = "lists by address and length, in memory that may be refused")]
 
 use alloc::alloc::{alloc, dealloc};
 use alloc::vec::Vec;
 use core::alloc::Layout;
+use core::arch::wasm32::memory_size;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::{ptr, slice};
@@ -148,24 +153,83 @@ impl<T> Given<T> {
 ///
 /// # Safety
 ///
-/// The list is in memory of `cabi_realloc`'s, for so many items and no more, and nobody else
+/// The list is in memory of [`reallocate`]'s, for so many items and no more, and nobody else
 /// has it.
 #[inline(always)]
 pub unsafe fn take<T: Item>(address: u32, count: u32) -> Vec<T> {
-    // SAFETY: the contract. `cabi_realloc` takes memory from the global allocator, which frees a
+    // SAFETY: the contract. `reallocate` takes memory from the global allocator, which frees a
     // range by its address alone: the layouts need not agree.
     unsafe { Vec::from_raw_parts(address as *mut T, count as usize, count as usize) }
 }
 
-/// Memory for a list or a string that comes in; what the adapters call. It traps if there is none:
-/// the canonical ABI has no other answer. Only a string grows on its way, and only those of WASI
-/// come in.
+/// A list of a caller in the same memory, where it is. It traps if the list is not aligned, or not
+/// in memory, as an adapter does: the canonical ABI has no other answer.
+///
+/// # Safety
+///
+/// Nobody writes to the list for as long as it is borrowed: it lies in the caller's own memory,
+/// and not in the collector's.
+#[inline(always)]
+pub unsafe fn borrow<'a, T: Item>(address: u32, count: u32) -> &'a [T] {
+    let size_bytes = u64::from(count) * size_of::<T>() as u64;
+    check(address, size_bytes, align_of::<T>() as u32);
+    if count == 0 {
+        // The address of an empty list may be anything.
+        return &[];
+    }
+    // SAFETY: the range is aligned memory, and the contract. Any bytes are items.
+    unsafe { slice::from_raw_parts(address as *const T, count as usize) }
+}
+
+/// Traps if a range is not aligned memory.
+#[inline(never)]
+fn check(address: u32, size_bytes: u64, align: u32) {
+    let end = (memory_size(0) as u64) << 16;
+    if !address.is_multiple_of(align) || u64::from(address) + size_bytes > end {
+        core::arch::wasm32::unreachable()
+    }
+}
+
+/// The allocator of a caller in the same memory.
+pub trait Caller {
+    /// Memory for a list: what the caller's `cabi_realloc` gives.
+    ///
+    /// # Safety
+    ///
+    /// No operation has the heap.
+    unsafe fn allocate(align: usize, size_bytes: usize) -> *mut u8;
+}
+
+/// Gives a list to a caller in the same memory, which owns it from then on: its address and its
+/// length.
+///
+/// # Safety
+///
+/// No operation has the heap, and no list was made since this one.
+pub unsafe fn hand_over<C: Caller, T: Item>(list: Given<T>) -> (u32, u32) {
+    let (from, count) = list.parts();
+    let align = align_of::<T>();
+    if count == 0 {
+        return (align as u32, 0);
+    }
+    let size_bytes = count as usize * size_of::<T>();
+    // SAFETY: the contract. By the canonical ABI the caller's allocator calls no import, so it makes
+    // no list here.
+    let address = unsafe { C::allocate(align, size_bytes) };
+    check(address as u32, size_bytes as u64, align as u32);
+    // SAFETY: the buffer has so many bytes, and so has what the caller's allocator gave.
+    unsafe { ptr::copy_nonoverlapping(from as *const u8, address, size_bytes) };
+    (address as u32, count)
+}
+
+/// Memory for a list or a string that comes in; what adapters call, as `cabi_realloc`. It traps if
+/// there is none: the canonical ABI has no other answer. Only a string grows on its way, and only
+/// those of WASI come in.
 ///
 /// # Safety
 ///
 /// As of the canonical ABI's `realloc`.
-#[unsafe(export_name = "cabi_realloc")]
-unsafe extern "C" fn cabi_realloc(
+pub unsafe fn reallocate(
     old: *mut u8,
     old_bytes: usize,
     align: usize,
