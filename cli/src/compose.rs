@@ -8,7 +8,7 @@ use wac_graph::{CompositionGraph, EncodeOptions, PackageId};
 
 /// Connects the exports of the component `plug` to the imports of `socket` that
 /// have the same names. The composition imports the interfaces that neither
-/// supplies. It exports all that `socket` exports, and those interfaces of `plug`
+/// supplies. It exports all that `socket` exports, and those other interfaces of `plug`
 /// whose types these exports use: a component's exports may only name types that
 /// it imports or exports too.
 ///
@@ -32,7 +32,7 @@ pub fn compose(socket: &[u8], plug: &[u8]) -> Result<Vec<u8>> {
             .with_context(|| format!("connecting {name}"))?;
     }
     // The types come first: an export follows the types that it uses.
-    let types = shared.iter().filter(|name| used.contains(*name));
+    let types = shared.iter().filter(|name| used.contains(*name) && !exports.contains(name));
     for (instance, name) in
         types.map(|name| (plug, name)).chain(exports.iter().map(|name| (socket, name)))
     {

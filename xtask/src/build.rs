@@ -84,10 +84,8 @@ const CHECKED_PROFILE: &str = "wasm-checked";
 const CHECKED_FOLDER: &str = "checked";
 
 /// The libraries for wasm-ld, their packages first: the core door, and the component door lowered.
-const LIBRARIES: [(&str, &str); 2] = [
-    ("tether-gc-core-library", LIBRARY),
-    ("tether-gc-lowered-library", "libtether_gc_lowered.a"),
-];
+const LIBRARIES: [(&str, &str); 2] =
+    [("tether-gc-core-library", LIBRARY), ("tether-gc-lowered-library", "libtether_gc_lowered.a")];
 /// The core door for wasm-ld, and its header.
 pub const LIBRARY: &str = "libtether_gc.a";
 const HEADER: &str = "tether_gc.h";
@@ -211,7 +209,11 @@ fn build_checked(workspace: &Workspace) -> Result<()> {
     encode(workspace, component, &built, &folder.join(format!("{}.wasm", component.name)))
 }
 
-fn build_library(workspace: &Workspace, package: &'static str, library: &'static str) -> Result<()> {
+fn build_library(
+    workspace: &Workspace,
+    package: &'static str,
+    library: &'static str,
+) -> Result<()> {
     run(
         &mut rustc_for_wasm(workspace, &Core::module(package, library), PROFILE, "staticlib"),
         &format!("building {library}"),

@@ -9,8 +9,11 @@ use crate::npm;
 use crate::process::{cargo, output, run};
 use crate::workspace::Workspace;
 
-/// The collector for core modules, as `tether link` looks for it.
+/// The collector for guests of the core door, as `tether link` looks for it.
 pub const COLLECTOR: &str = "tether_gc.core.wasm";
+
+/// The collector for guests of the component door, as `tether link` looks for it.
+pub const LOWERED: &str = "tether_gc.lowered.wasm";
 
 /// Builds the command.
 pub fn build(workspace: &Workspace) -> Result<()> {

@@ -1,5 +1,5 @@
-//! The guests of the core door, under `target/tether/`: the ledger, a language
-//! runtime in WAT by hand, and programs in C.
+//! The guests, under `target/tether/`: the ledger, a language runtime in WAT by hand, programs in
+//! C, and the guest that passes everything through.
 //!
 //! Each is linked as its author would link it, with `tether link`. It is linked again only if
 //! something that goes into it has changed.
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::cli::{self, COLLECTOR, tether_link};
+use crate::cli::{self, COLLECTOR, LOWERED, tether, tether_link};
 use crate::debian::{CTools, ensure_c_toolchain};
 use crate::npm;
 use crate::process::{cargo, progress, run};
@@ -45,6 +45,10 @@ const UNROOTED: [(&str, &[&str], &str); 3] = [
 /// The guest in C with a missing root.
 const MISSING_ROOT: &str = "c-missing-root.wasm";
 
+/// The guest that exports each function of the collector's that it imports, in its forms.
+const PASSTHROUGH_LINKED: &str = "passthrough-linked.wasm";
+const PASSTHROUGH_COMPOSED: &str = "passthrough-composed.wasm";
+
 /// The ledger's own stack, at the lowest addresses. Its data follows; both must end
 /// below 1 MiB.
 const LEDGER_STACK_BYTES: u32 = 64 * 1024;
@@ -54,7 +58,43 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     build_ledger(workspace)?;
     build_wat(workspace)?;
     build_composed(workspace)?;
+    build_passthrough(workspace)?;
     build_c(workspace)
+}
+
+/// Makes what the differential test runs in the collector's place.
+fn build_passthrough(workspace: &Workspace) -> Result<()> {
+    progress("building the guest that passes everything through");
+    run(
+        cargo(workspace).args(["build", "--package", "tether-passthrough"]),
+        "building tether-passthrough",
+    )?;
+    let write = |file: &str, options: &[&str]| {
+        let module = workspace.artifact(file);
+        run(
+            Command::new(workspace.tool("tether-passthrough"))
+                .arg(workspace.root().join("wit"))
+                .arg(&module)
+                .args(options),
+            "writing the guest that passes everything through",
+        )?;
+        anyhow::Ok(module)
+    };
+    let module = write("core/passthrough.wasm", &[])?;
+    link(workspace, &module, PASSTHROUGH_LINKED, None, &[])?;
+    let module = write("core/passthrough-memory.wasm", &["--own-memory"])?;
+    let component = module.with_extension("component.wasm");
+    run(
+        tether(workspace, "encode").arg(&module).arg("-o").arg(&component),
+        "making a component of the guest",
+    )?;
+    run(
+        tether(workspace, "compose")
+            .args([&component, &workspace.artifact("tether-gc.wasm")])
+            .arg("-o")
+            .arg(workspace.artifact(PASSTHROUGH_COMPOSED)),
+        "composing the guest with the collector",
+    )
 }
 
 fn build_wat(workspace: &Workspace) -> Result<()> {
@@ -148,8 +188,9 @@ fn link(
     options: &[&str],
 ) -> Result<()> {
     let output = workspace.artifact(artifact);
-    let collector = workspace.artifact(COLLECTOR);
-    let mut files = vec![guest.to_path_buf(), collector];
+    let collectors = [COLLECTOR, LOWERED].map(|file| workspace.artifact(file));
+    let mut files = vec![guest.to_path_buf()];
+    files.extend(collectors);
     let mut words: Vec<OsString> = vec![guest.into(), "-o".into(), output.clone().into()];
     if let Some(wit) = wit.map(|folder| workspace.root().join(folder)) {
         for entry in fs::read_dir(&wit).with_context(|| format!("cannot read {}", wit.display()))? {

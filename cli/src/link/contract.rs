@@ -128,7 +128,7 @@ fn is_symbol(name: &str) -> bool {
 
 /// The name under which the collector for the component door exports a function of `wit/`.
 pub(super) fn lowered_name(module: &str, name: &str) -> String {
-    format!("{module}#{name}")
+    format!("{module} {name}")
 }
 
 /// Whether an import is `tether_state` as a function.
@@ -264,7 +264,7 @@ fn check_lowered(outside: &Outside, lowered: &Outside) -> Result<()> {
         let Imported { module, name, item } = import;
         let Some(export) = lowered.export(&lowered_name(module, name)) else {
             let known: BTreeSet<&str> = (lowered.exports.iter())
-                .filter_map(|export| Some(export.name.split_once('#')?.0))
+                .filter_map(|export| Some(export.name.split_once(' ')?.0))
                 .collect();
             let known: Vec<&str> = known.into_iter().collect();
             bail!(
@@ -303,8 +303,6 @@ fn check_exports(outside: &Outside) -> Result<()> {
             bail!("the guest exports `{name}`: names with `{OWN_PREFIX}` are the collector's");
         } else if name == MEMORY && !matches!(item, Item::Memory(_)) {
             bail!("the guest exports `{MEMORY}`, which is no memory: the name is taken");
-        } else if name.starts_with(PACKAGE) {
-            bail!("the guest exports `{name}`, which is the collector's to export");
         } else if name == REALLOC && *item != Item::Function(realloc_type()) {
             bail!("the guest's `{REALLOC}` must be {}", signature(&realloc_type()));
         }

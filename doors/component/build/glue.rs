@@ -7,8 +7,8 @@ use std::fmt::Write;
 use anyhow::{Context, Result, ensure};
 use wit_bindgen_core::abi::{self, LiftLower};
 use wit_bindgen_core::wit_parser::{
-    Function, InterfaceId, LiftLowerAbi, ManglingAndAbi, Resolve, SizeAlign, WasmExport, WasmExportKind,
-    WorldId, WorldItem, WorldKey, abi::WasmType,
+    Function, InterfaceId, LiftLowerAbi, ManglingAndAbi, Resolve, SizeAlign, WasmExport,
+    WasmExportKind, WasmImport, WorldId, WorldItem, WorldKey, abi::WasmType,
 };
 
 use crate::function::{Body, Form, rust_name, rust_type};
@@ -35,11 +35,12 @@ pub fn of_world(resolve: &Resolve, world: WorldId) -> Result<String> {
             let imported = Called::new(resolve, &sizes, function, Form::Lowered)?;
             write!(lifted, "{}", called.code)?;
             write!(lowered, "{}", imported.code)?;
-            let name = export_name(resolve, key, function);
+            let name = resolve.wasm_export_name(SYNCHRONOUS, exported(key, function));
+            let import = imported_name(resolve, key, function);
             let symbol = symbol(resolve, *id, function)?;
             let [of_component, of_module, of_library] = &mut exports;
             *of_component += &called.exported(&module, &name);
-            *of_module += &imported.exported(&format!("{module}::lowered"), &name);
+            *of_module += &imported.exported(&format!("{module}::lowered"), &import);
             *of_library += &imported.exported(&format!("{module}::lowered"), &symbol);
         }
         write!(
@@ -55,7 +56,11 @@ pub fn of_world(resolve: &Resolve, world: WorldId) -> Result<String> {
     Ok([
         modules,
         exporting("export_lifted", "and `cabi_realloc`, as a component has them", &of_component),
-        exporting("export_lowered", "under their names in WIT, as a guest imports them", &of_module),
+        exporting(
+            "export_lowered",
+            "under their names in WIT, as a guest imports them",
+            &of_module,
+        ),
         exporting("export_symbols", "as the symbols that wit-bindgen's C has", &of_library),
     ]
     .concat())
@@ -157,11 +162,19 @@ impl Called {
     }
 }
 
-/// The name under which a component's module exports a function: `tether:gc/heap@0.1.0#get`.
-fn export_name(resolve: &Resolve, key: &WorldKey, function: &Function) -> String {
-    let export =
-        WasmExport::Func { interface: Some(key), func: function, kind: WasmExportKind::Normal };
-    resolve.wasm_export_name(ManglingAndAbi::Legacy(LiftLowerAbi::Sync), export)
+/// The names and the ABI of functions that are no coroutines.
+const SYNCHRONOUS: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
+
+fn exported<'a>(key: &'a WorldKey, function: &'a Function) -> WasmExport<'a> {
+    WasmExport::Func { interface: Some(key), func: function, kind: WasmExportKind::Normal }
+}
+
+/// The module and the name under which a guest imports a function, in one: `tether:gc/heap@0.1.0
+/// get`.
+fn imported_name(resolve: &Resolve, key: &WorldKey, function: &Function) -> String {
+    let import = WasmImport::Func { interface: Some(key), func: function };
+    let (module, name) = resolve.wasm_import_name(SYNCHRONOUS, import);
+    format!("{module} {name}")
 }
 
 /// The symbol that wit-bindgen's C has for an imported function: `__wasm_import_tether_gc_heap_get`.

@@ -85,10 +85,8 @@ fn start<W: World>(heap: &mut WorldHeap<W>) -> Result<(), Error> {
 
 #[inline(never)]
 fn configure<W: World>(heap: &mut WorldHeap<W>, options: Options) -> Result<(), Error> {
-    if W::RECEIVES_LISTS {
-        // SAFETY: the cell lends the heap to what starts it.
-        unsafe { Lists::of_component() }.reserve();
-    }
+    // SAFETY: the cell lends the heap to what starts it.
+    unsafe { Lists::of_component() }.reserve();
     W::start(heap, options)
 }
 
@@ -305,11 +303,7 @@ impl<W: World> wrappers::Guest for Door<W> {
         )
     }
 
-    fn wrap_many(
-        kind: u32,
-        handles: &[u32],
-        weight_bytes: u32,
-    ) -> Result<Given<Reference>, Error> {
+    fn wrap_many(kind: u32, handles: &[u32], weight_bytes: u32) -> Result<Given<Reference>, Error> {
         lend::<W, _>(|Lent { heap, lists }| {
             let wrappers = lists.list(handles.len())?;
             heap.wrap_many(kind, handles, weight_bytes, wrappers)?;

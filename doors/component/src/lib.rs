@@ -49,9 +49,6 @@ pub trait World: 'static {
     /// Who watches collections.
     type Observer: Observer;
 
-    /// Whether lists come in through `cabi_realloc`, so that memory is kept for them.
-    const RECEIVES_LISTS: bool = true;
-
     /// The one heap of the component.
     fn heap() -> &'static HeapCell<Self::Observer>;
 

@@ -21,8 +21,6 @@ static HEAP: HeapCell<Silent> = HeapCell::new(Silent);
 impl World for Linked {
     type Observer = Silent;
 
-    const RECEIVES_LISTS: bool = false;
-
     fn heap() -> &'static HeapCell<Silent> {
         &HEAP
     }

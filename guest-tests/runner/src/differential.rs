@@ -1,6 +1,7 @@
 //! The differential test. A trace of the model is recorded on the native collector. It is
-//! replayed on the native collector, on the core module and the components under wasmtime, and
-//! on the component under jco. The core module and the base component are also built with
+//! replayed on the native collector; under wasmtime on the core module, on the components, and on
+//! a guest that passes everything through to the component door, linked and composed; and under jco
+//! on the component and the linked guest. The core module and the base component are also built with
 //! checked arithmetic, so that an overflow traps. Every answer must be the recorded one, to the
 //! last released handle.
 //!
@@ -21,6 +22,12 @@ use crate::subject::{
     CollectorComponent, ComponentSubject, CoreModule, CoreSubject, component_has, core_has,
     limit_word,
 };
+
+/// The base component.
+const BASE: &str = "tether-gc.wasm";
+
+/// The guest that passes everything through, linked with the collector.
+const LINKED: &str = "passthrough-linked.wasm";
 
 /// The collectors, compiled.
 pub struct Collectors {
@@ -83,11 +90,13 @@ impl Collectors {
         Ok(Collectors {
             core: CoreModule::load(&artifacts.join("tether_gc.core.wasm"))?,
             checked_core: CoreModule::load(&artifacts.join("checked/tether_gc.core.wasm"))?,
-            component: CollectorComponent::load(&artifacts.join("tether-gc.wasm"))?,
+            component: CollectorComponent::load(&artifacts.join(BASE))?,
             others: [
                 ("the component with checked arithmetic", "checked/tether-gc.wasm"),
                 ("the component that pushes", "tether-gc-push.wasm"),
                 ("the component for WASI", "tether-gc-wasi.wasm"),
+                ("a guest that is linked with the component door", LINKED),
+                ("a guest that is composed with the component", "passthrough-composed.wasm"),
             ]
             .into_iter()
             .map(|(host, file)| Ok((host, CollectorComponent::load(&artifacts.join(file))?)))
@@ -151,7 +160,9 @@ impl Collectors {
             }
         }
         for version in jco.iter().filter(|_| has_component) {
-            covered.compared += self.replay_on_jco(version, &for_jco, &seeds)?;
+            for component in [BASE, LINKED] {
+                covered.compared += self.replay_on_jco(version, component, &for_jco, &seeds)?;
+            }
         }
         Ok(covered)
     }
@@ -159,6 +170,7 @@ impl Collectors {
     fn replay_on_jco(
         &self,
         version: &str,
+        component: &str,
         traces: &[Value],
         seeds: &std::ops::Range<u64>,
     ) -> Result<u64> {
@@ -170,15 +182,16 @@ impl Collectors {
             .arg(script)
             .args(["--jco", version, "--cache"])
             .arg(self.artifacts.join("jco"))
-            .arg(self.artifacts.join("tether-gc.wasm"))
+            .arg(self.artifacts.join(component))
             .arg(&file)
             .output()
             .context("cannot start node")?;
         std::fs::remove_file(&file).context("cannot remove the traces")?;
         let stderr = String::from_utf8_lossy(&ran.stderr);
-        ensure!(ran.status.success(), "jco {version}, seeds {seeds:?}: {stderr}");
+        ensure!(ran.status.success(), "jco {version}, {component}, seeds {seeds:?}: {stderr}");
         let seen: Value = serde_json::from_slice(&ran.stdout)?;
-        ensure!(seen["mismatch"].is_null(), "jco {version}, seeds {seeds:?}: {}", seen["mismatch"]);
+        let mismatch = &seen["mismatch"];
+        ensure!(mismatch.is_null(), "jco {version}, {component}, seeds {seeds:?}: {mismatch}");
         seen["steps"].as_u64().context("replay.mjs gave no number of steps")
     }
 

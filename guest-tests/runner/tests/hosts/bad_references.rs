@@ -2,6 +2,7 @@
 //! reference: each is refused as `invalid-ref`, and nothing else happens.
 
 use crate::bare::{Answer, CONSERVATIVE, ErrorCode, Heap, LEAF, Registration, Words, Write, fresh};
+use crate::support::{Form, on_every_form};
 
 /// A reference, and a number.
 const PAIR: Words = Words { count: 2, references: 0b01 };
@@ -11,8 +12,8 @@ const NOTHING: Words = Words { count: 0, references: 0 };
 type BadReferences = Vec<(&'static str, u32)>;
 
 /// A heap with a rooted small and a rooted large object.
-fn heap_with_bad_references() -> (Heap, BadReferences) {
-    let mut heap = fresh();
+fn heap_with_bad_references(form: Form) -> (Heap, BadReferences) {
+    let mut heap = fresh(form);
     let bad = bad_references(&mut heap);
     (heap, bad)
 }
@@ -48,9 +49,8 @@ fn assert_invalid<T: std::fmt::Debug>(answer: Answer<T>, value: u32, what: &str)
     assert_eq!((error.code, error.value), (ErrorCode::InvalidRef, value), "{what}");
 }
 
-#[test]
-fn are_refused_by_every_operation() {
-    let (mut heap, bad) = heap_with_bad_references();
+fn are_refused_by_every_operation(form: Form) {
+    let (mut heap, bad) = heap_with_bad_references(form);
     let before = observed(&mut heap);
     for (what, bad) in bad {
         assert_invalid(heap.get(bad, 0), bad, what);
@@ -72,9 +72,8 @@ fn are_refused_by_every_operation() {
     heap.assert_sound();
 }
 
-#[test]
-fn are_refused_as_roots_and_in_slots_where_null_is_allowed() {
-    let mut heap = fresh();
+fn are_refused_as_roots_and_in_slots_where_null_is_allowed(form: Form) {
+    let mut heap = fresh(form);
     let pair = heap.define_layout(PAIR, NOTHING).unwrap();
     let holder = heap.create(pair, 0, &[0, 7]).unwrap();
     heap.push(holder).unwrap();
@@ -95,9 +94,8 @@ fn are_refused_as_roots_and_in_slots_where_null_is_allowed() {
     heap.assert_sound();
 }
 
-#[test]
-fn in_a_conservative_object_retain_at_most_and_corrupt_nothing() {
-    let (mut heap, bad) = heap_with_bad_references();
+fn in_a_conservative_object_retain_at_most_and_corrupt_nothing(form: Form) {
+    let (mut heap, bad) = heap_with_bad_references(form);
     let holder = heap.allocate(CONSERVATIVE, 4 * bad.len() as u32).unwrap();
     heap.push(holder).unwrap();
     let words: Vec<u32> = bad.iter().map(|(_, bad)| *bad).collect();
@@ -110,9 +108,8 @@ fn in_a_conservative_object_retain_at_most_and_corrupt_nothing() {
     assert_eq!(heap.words(holder, words.len() as u32).unwrap(), words);
 }
 
-#[test]
-fn a_reference_past_an_objects_end_is_out_of_bounds() {
-    let mut heap = fresh();
+fn a_reference_past_an_objects_end_is_out_of_bounds(form: Form) {
+    let mut heap = fresh(form);
     let size = 64;
     let object = heap.allocate(LEAF, size).unwrap();
     heap.push(object).unwrap();
@@ -142,3 +139,10 @@ fn observed(heap: &mut Heap) -> (u32, u32, u64, u32, u32, u64) {
         statistics.handles_released,
     )
 }
+
+on_every_form!(
+    are_refused_by_every_operation,
+    are_refused_as_roots_and_in_slots_where_null_is_allowed,
+    in_a_conservative_object_retain_at_most_and_corrupt_nothing,
+    a_reference_past_an_objects_end_is_out_of_bounds,
+);

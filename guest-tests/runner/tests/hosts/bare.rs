@@ -8,7 +8,7 @@ use tether_runner::wasi::{self, HasWasi, Wasi};
 use wasmtime::component::{Component, Instance, Linker, TypedFunc};
 use wasmtime::{Engine, ResourceLimiter, Store, StoreContextMut};
 
-use crate::support::artifact;
+use crate::support::{Form, artifact};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -123,11 +123,11 @@ pub fn load(name: &str) -> (Engine, Component) {
     (engine, component)
 }
 
-/// A fresh instance of the base component, with its defaults.
-pub fn fresh() -> Heap {
+/// A fresh instance of the collector in one of its forms, with its defaults.
+pub fn fresh(form: Form) -> Heap {
     use std::sync::OnceLock;
-    static COMPILED: OnceLock<(Engine, Component)> = OnceLock::new();
-    let (engine, component) = COMPILED.get_or_init(|| load("tether-gc.wasm"));
+    static COMPILED: [OnceLock<(Engine, Component)>; 3] = [const { OnceLock::new() }; 3];
+    let (engine, component) = COMPILED[form as usize].get_or_init(|| load(form.artifact()));
     let linker = Linker::new(engine);
     Heap::new(engine, component, &linker, None)
 }

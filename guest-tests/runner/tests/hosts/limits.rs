@@ -8,7 +8,7 @@ use tether_model::limits::{self, OPTIONS};
 use tether_model::model::{Limits, Model};
 use tether_runner::subject::{CollectorComponent, ComponentSubject, CoreModule, CoreSubject};
 
-use crate::support::artifact;
+use crate::support::{Form, artifact, on_every_form};
 
 #[test]
 fn limits_hold_exactly_through_the_core_door() {
@@ -16,9 +16,8 @@ fn limits_hold_exactly_through_the_core_door() {
     limits::each(|| CoreSubject::start(&module, &OPTIONS, 0..0).expect("there is memory"));
 }
 
-#[test]
-fn limits_hold_exactly_through_the_component_door() {
-    let component = CollectorComponent::load(&artifact("tether-gc.wasm")).unwrap();
+fn limits_hold_exactly_through_the_component_door(form: Form) {
+    let component = CollectorComponent::load(&artifact(form.artifact())).unwrap();
     limits::each(|| ComponentSubject::start(&component, &OPTIONS, 0..0).expect("there is memory"));
 }
 
@@ -60,3 +59,5 @@ fn random_programs_agree_at_the_end_of_the_address_space() {
         assert!(exhausted > 20, "memory ended {exhausted} times only");
     }
 }
+
+on_every_form!(limits_hold_exactly_through_the_component_door);

@@ -2,6 +2,7 @@
 //! traps, and the heap goes on when the program drops references.
 
 use crate::bare::{CONSERVATIVE, DEFAULTS, ErrorCode, Heap, LEAF, Options, Words, code, fresh};
+use crate::support::{Form, on_every_form};
 
 const NOTHING: Words = Words { count: 0, references: 0 };
 const ALL_REFERENCES: Words = Words { count: 64, references: u64::MAX };
@@ -34,11 +35,10 @@ fn add(heap: &mut Heap, handles: u32) -> Result<bool, ErrorCode> {
     Ok(true)
 }
 
-#[test]
-fn refused_at_every_point_in_turn_is_an_error_and_loses_nothing() {
+fn refused_at_every_point_in_turn_is_an_error_and_loses_nothing(form: Form) {
     let mut started = 0;
     for grants in 0..32 {
-        let mut heap = fresh();
+        let mut heap = fresh(form);
         heap.world().growth.grants = Some(grants);
         let (handles, code) = fill(&mut heap);
         assert_eq!(code, ErrorCode::OutOfMemory, "after {grants} grants");
@@ -63,9 +63,8 @@ fn refused_at_every_point_in_turn_is_an_error_and_loses_nothing() {
     assert!(started >= 24, "it needs more than 8 grants for its first object");
 }
 
-#[test]
-fn a_heap_that_cannot_start_says_so_and_starts_when_it_can() {
-    let mut heap = fresh();
+fn a_heap_that_cannot_start_says_so_and_starts_when_it_can(form: Form) {
+    let mut heap = fresh(form);
     heap.world().growth.grants = Some(0);
     for _ in 0..3 {
         assert_eq!(code(heap.allocate(LEAF, 8)), ErrorCode::OutOfMemory);
@@ -78,9 +77,8 @@ fn a_heap_that_cannot_start_says_so_and_starts_when_it_can() {
     assert_eq!(heap.drain_all(), [2]);
 }
 
-#[test]
-fn a_large_object_that_cannot_be_had_names_its_bytes() {
-    let mut heap = fresh();
+fn a_large_object_that_cannot_be_had_names_its_bytes(form: Form) {
+    let mut heap = fresh(form);
     let kept = heap.create(LEAF, 8, &[1, 2]).unwrap();
     heap.push(kept).unwrap();
     heap.world().growth.grants = Some(0);
@@ -94,9 +92,8 @@ fn a_large_object_that_cannot_be_had_names_its_bytes() {
     assert_eq!(heap.get(large, (64 << 18) - 1).unwrap(), 0);
 }
 
-#[test]
-fn sizes_beyond_the_address_space_are_out_of_memory() {
-    let mut heap = fresh();
+fn sizes_beyond_the_address_space_are_out_of_memory(form: Form) {
+    let mut heap = fresh(form);
     let wide = heap.define_layout(NOTHING, ALL_REFERENCES).unwrap();
     for (layout, length) in [
         (LEAF, u32::MAX),
@@ -111,9 +108,8 @@ fn sizes_beyond_the_address_space_are_out_of_memory() {
     heap.assert_sound();
 }
 
-#[test]
-fn a_fresh_instance_is_small() {
-    let mut heap = fresh();
+fn a_fresh_instance_is_small(form: Form) {
+    let mut heap = fresh(form);
     heap.world().growth.grants = Some(u32::MAX);
     heap.allocate(LEAF, 8).unwrap();
     let taken = heap.statistics().heap_bytes;
@@ -123,9 +119,8 @@ fn a_fresh_instance_is_small() {
 /// Sizes of the lists that go in and out, one of them 0. A long list comes between short ones.
 const LIST_BYTES: [u32; 8] = [0, 1, 400_000, 7, 64, 300_000, 3, 100_001];
 
-#[test]
-fn lists_of_all_sizes_come_back_whole_and_their_memory_is_used_again() {
-    let mut heap = fresh();
+fn lists_of_all_sizes_come_back_whole_and_their_memory_is_used_again(form: Form) {
+    let mut heap = fresh(form);
     let object = heap.allocate(LEAF, 400_000).unwrap();
     heap.push(object).unwrap();
     let round = |heap: &mut Heap, salt: u32| {
@@ -145,10 +140,9 @@ fn lists_of_all_sizes_come_back_whole_and_their_memory_is_used_again() {
     heap.assert_sound();
 }
 
-#[test]
-fn lists_use_the_memory_that_they_have_when_there_is_no_more() {
+fn lists_use_the_memory_that_they_have_when_there_is_no_more(form: Form) {
     const HANDLES: u32 = 9_000;
-    let mut heap = fresh();
+    let mut heap = fresh(form);
     let object = heap.allocate(LEAF, 100_000).unwrap();
     heap.push(object).unwrap();
     let objects: Vec<u32> = (0..100)
@@ -186,9 +180,8 @@ fn lists_use_the_memory_that_they_have_when_there_is_no_more() {
     heap.assert_sound();
 }
 
-#[test]
-fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes() {
-    let mut heap = fresh();
+fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes(form: Form) {
+    let mut heap = fresh(form);
     let object = heap.allocate(LEAF, 8 << 20).unwrap();
     heap.push(object).unwrap();
     heap.world().growth.grants = Some(0);
@@ -206,14 +199,13 @@ fn a_list_that_cannot_go_out_is_an_error_that_names_its_bytes() {
 /// The heap's limit counts the free pages between pages that are taken. When it counted only the
 /// bytes in use, memory reached 97 to 155 MiB with a limit of 64 MiB. A test on the model did not
 /// show it, because the model's memory is in one piece.
-#[test]
-fn memory_grows_by_no_more_than_the_heaps_limit() {
+fn memory_grows_by_no_more_than_the_heaps_limit(form: Form) {
     const LIMIT_BYTES: u32 = 16 << 20;
     // Lists that cross the boundary have a few pages of their own.
     const LISTS_BYTES: usize = 4 << 16;
     const ROOTS: u32 = 400;
     for largest in [9_000, 60_000, 300_000, 2_000_000] {
-        let mut heap = fresh();
+        let mut heap = fresh(form);
         heap.configure(Options { heap_limit_bytes: LIMIT_BYTES, ..DEFAULTS }).unwrap();
         let before = heap.world().growth.bytes;
         for _ in 0..ROOTS {
@@ -250,3 +242,15 @@ fn memory_grows_by_no_more_than_the_heaps_limit() {
         assert!(refused > 0 || largest < 300_000, "nothing of {largest} bytes was refused");
     }
 }
+
+on_every_form!(
+    refused_at_every_point_in_turn_is_an_error_and_loses_nothing,
+    a_heap_that_cannot_start_says_so_and_starts_when_it_can,
+    a_large_object_that_cannot_be_had_names_its_bytes,
+    sizes_beyond_the_address_space_are_out_of_memory,
+    a_fresh_instance_is_small,
+    lists_of_all_sizes_come_back_whole_and_their_memory_is_used_again,
+    lists_use_the_memory_that_they_have_when_there_is_no_more,
+    a_list_that_cannot_go_out_is_an_error_that_names_its_bytes,
+    memory_grows_by_no_more_than_the_heaps_limit,
+);

@@ -189,3 +189,44 @@ macro_rules! on_every_jco {
     };
 }
 pub(crate) use on_every_jco;
+
+/// A form of the collector that has the interface of its base component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The base component itself.
+    Component,
+    /// A guest that passes everything through, composed with the base component.
+    Composed,
+    /// The same guest, linked with the component door lowered.
+    Linked,
+}
+
+impl Form {
+    /// The artifact.
+    pub fn artifact(self) -> &'static str {
+        match self {
+            Form::Component => "tether-gc.wasm",
+            Form::Composed => "passthrough-composed.wasm",
+            Form::Linked => "passthrough-linked.wasm",
+        }
+    }
+}
+
+/// Makes of each function `case(form)` one test for every form of the collector.
+macro_rules! on_every_form {
+    ($($case:ident),* $(,)?) => {
+        mod component {
+            use crate::support::Form;
+            $(#[test] fn $case() { super::$case(Form::Component); })*
+        }
+        mod composed {
+            use crate::support::Form;
+            $(#[test] fn $case() { super::$case(Form::Composed); })*
+        }
+        mod linked {
+            use crate::support::Form;
+            $(#[test] fn $case() { super::$case(Form::Linked); })*
+        }
+    };
+}
+pub(crate) use on_every_form;

@@ -2,6 +2,7 @@
 //! live ones, and collections that handles alone start.
 
 use crate::bare::{DEFAULTS, ErrorCode, Heap, LEAF, Options, Registration, code, fresh};
+use crate::support::{Form, on_every_form};
 
 const TABLE: u32 = 4096;
 
@@ -39,10 +40,9 @@ fn assert_all_released_at_close(heap: &mut Heap, ledger: &mut Ledger) {
     assert_eq!(heap.pending(), 0);
 }
 
-#[test]
-fn a_million_dead_wrappers_go_through_a_table_of_4096() {
+fn a_million_dead_wrappers_go_through_a_table_of_4096(form: Form) {
     const WRAPPERS: u32 = 1_000_000;
-    let mut heap = fresh();
+    let mut heap = fresh(form);
     let mut ledger = Ledger::of(WRAPPERS);
     for handle in 0..WRAPPERS {
         heap.wrap(7, handle, 0).unwrap();
@@ -59,11 +59,10 @@ fn a_million_dead_wrappers_go_through_a_table_of_4096() {
     assert_all_released_at_close(&mut heap, &mut ledger);
 }
 
-#[test]
-fn a_million_in_batches_go_through_as_well() {
+fn a_million_in_batches_go_through_as_well(form: Form) {
     const BATCH: u32 = 1000;
     const BATCHES: u32 = 1000;
-    let mut heap = fresh();
+    let mut heap = fresh(form);
     let mut ledger = Ledger::of(BATCH * BATCHES);
     for batch in 0..BATCHES {
         let handles: Vec<u32> = (batch * BATCH..(batch + 1) * BATCH).collect();
@@ -77,9 +76,8 @@ fn a_million_in_batches_go_through_as_well() {
     assert_all_released_at_close(&mut heap, &mut ledger);
 }
 
-#[test]
-fn a_table_full_of_live_wrappers_is_an_error_until_one_dies() {
-    let mut heap = fresh();
+fn a_table_full_of_live_wrappers_is_an_error_until_one_dies(form: Form) {
+    let mut heap = fresh(form);
     let mut ledger = Ledger::of(TABLE + 2);
     for handle in 0..TABLE {
         let wrapper = heap.wrap(7, handle, 0).unwrap();
@@ -118,9 +116,8 @@ fn a_table_full_of_live_wrappers_is_an_error_until_one_dies() {
     assert_all_released_at_close(&mut heap, &mut ledger);
 }
 
-#[test]
-fn registering_many_is_all_or_nothing() {
-    let mut heap = fresh();
+fn registering_many_is_all_or_nothing(form: Form) {
+    let mut heap = fresh(form);
     let mut ledger = Ledger::of(TABLE);
     for handle in 0..TABLE - 1 {
         let wrapper = heap.wrap(7, handle, 0).unwrap();
@@ -140,10 +137,9 @@ fn registering_many_is_all_or_nothing() {
     assert_all_released_at_close(&mut heap, &mut ledger);
 }
 
-#[test]
-fn a_limit_above_the_capacity_lets_the_table_grow() {
+fn a_limit_above_the_capacity_lets_the_table_grow(form: Form) {
     const WRAPPERS: u32 = 50_000;
-    let mut heap = fresh();
+    let mut heap = fresh(form);
     heap.configure(Options {
         wrap_capacity: 16,
         wrap_limit: WRAPPERS,
@@ -162,10 +158,9 @@ fn a_limit_above_the_capacity_lets_the_table_grow() {
     assert_all_released_at_close(&mut heap, &mut ledger);
 }
 
-#[test]
-fn handles_alone_start_collections() {
+fn handles_alone_start_collections(form: Form) {
     const WRAPPERS: u32 = 5000;
-    let mut heap = fresh();
+    let mut heap = fresh(form);
     heap.configure(Options { wrap_capacity: 100_000, handle_floor: 500, ..DEFAULTS }).unwrap();
     let mut ledger = Ledger::of(WRAPPERS);
     for handle in 0..WRAPPERS {
@@ -177,11 +172,10 @@ fn handles_alone_start_collections() {
     assert_all_released_at_close(&mut heap, &mut ledger);
 }
 
-#[test]
-fn weight_alone_starts_collections() {
+fn weight_alone_starts_collections(form: Form) {
     const WRAPPERS: u32 = 1000;
     const MEBIBYTE: u32 = 1 << 20;
-    let mut heap = fresh();
+    let mut heap = fresh(form);
     let mut ledger = Ledger::of(WRAPPERS);
     for handle in 0..WRAPPERS {
         heap.wrap(7, handle, MEBIBYTE).unwrap();
@@ -192,9 +186,8 @@ fn weight_alone_starts_collections() {
     assert_all_released_at_close(&mut heap, &mut ledger);
 }
 
-#[test]
-fn a_scope_keeps_wrappers_until_it_is_left() {
-    let mut heap = fresh();
+fn a_scope_keeps_wrappers_until_it_is_left(form: Form) {
+    let mut heap = fresh(form);
     heap.enter_scope().unwrap();
     let wrappers: Vec<u32> = (0..100).map(|handle| heap.wrap(7, handle, 0).unwrap()).collect();
     heap.collect().unwrap();
@@ -215,9 +208,8 @@ fn a_scope_keeps_wrappers_until_it_is_left() {
     heap.assert_sound();
 }
 
-#[test]
-fn a_closed_heap_answers_closed() {
-    let mut heap = fresh();
+fn a_closed_heap_answers_closed(form: Form) {
+    let mut heap = fresh(form);
     let wrapper = heap.wrap(7, 0, 0).unwrap();
     heap.push(wrapper).unwrap();
     assert_eq!(heap.close().unwrap(), 1);
@@ -237,3 +229,15 @@ fn a_closed_heap_answers_closed() {
     assert_eq!(heap.pending(), 1);
     assert_eq!(heap.drain_all(), [0]);
 }
+
+on_every_form!(
+    a_million_dead_wrappers_go_through_a_table_of_4096,
+    a_million_in_batches_go_through_as_well,
+    a_table_full_of_live_wrappers_is_an_error_until_one_dies,
+    registering_many_is_all_or_nothing,
+    a_limit_above_the_capacity_lets_the_table_grow,
+    handles_alone_start_collections,
+    weight_alone_starts_collections,
+    a_scope_keeps_wrappers_until_it_is_left,
+    a_closed_heap_answers_closed,
+);
