@@ -270,6 +270,12 @@ pub trait Change {
         Ok((import.module, import.name, entity_type(import.ty)?))
     }
 
+    /// An import of a memory in the place of the memories that the module has; none to leave it
+    /// its own.
+    fn memory(&mut self) -> Result<Option<(&str, &str, EntityType)>> {
+        Ok(None)
+    }
+
     /// Whether an export stays.
     fn keeps_export(&mut self, _: &Export<'_>) -> bool {
         true
@@ -286,7 +292,8 @@ pub fn entity_type(ty: TypeRef) -> Result<EntityType> {
     RoundtripReencoder.entity_type(ty).map_err(|error| anyhow!("cannot copy an import: {error}"))
 }
 
-/// The module with another outside.
+/// The module with another outside. (A memory is imported only by a module that imports something
+/// else, too.)
 pub fn change(module: &[u8], change: &mut impl Change) -> Result<Vec<u8>> {
     let mut changed = Module::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -299,9 +306,13 @@ pub fn change(module: &[u8], change: &mut impl Change) -> Result<Vec<u8>> {
                     let (module, name, ty) = change.import(&import)?;
                     imports.import(module, name, ty);
                 }
+                if let Some((module, name, ty)) = change.memory()? {
+                    imports.import(module, name, ty);
+                }
                 changed.section(&imports);
                 continue;
             }
+            Payload::MemorySection(_) if change.memory()?.is_some() => continue,
             Payload::ExportSection(section) => {
                 let mut exports = ExportSection::new();
                 for export in section.clone() {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use tether_cli::inspect::{function, inspect};
+use tether_cli::link::contract::{Door, GIVE_LISTS};
 use tether_cli::link::steps::{Release, finish, prepare, trim};
 use tether_cli::module::{Item, Outside};
 use tether_cli::world::World;
@@ -15,7 +16,7 @@ use wasm_encoder::{
     Module, NameMap, NameSection, RefType, TableType, TypeSection, ValType,
 };
 use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, Type, TypeDefKind, WorldItem};
 
 /// A module in the making. Functions it exports do nothing and give 0.
 #[derive(Clone, Default)]
@@ -254,6 +255,141 @@ fn a_memory_from_the_linker_becomes_the_collectors() {
 }
 
 #[test]
+fn a_memory_of_the_guests_own_gives_way_to_the_collectors() {
+    let own = Draft::default()
+        .import("tether_gc", "tether_push", Import::Function(1))
+        .memory(2)
+        .data(64, 8)
+        .function("run", 0);
+    let prepared = prepare(&own.clone().bytes(), &collector()).unwrap();
+    let outside = Outside::read(&prepared.guest).unwrap();
+    assert!(outside.own_memories.is_empty());
+    assert_eq!(imports(&prepared.guest)[1], ("tether_gc".into(), "memory".into()));
+    // The collector exports the one memory.
+    assert_eq!(exports(&prepared.guest), ["run"]);
+    let large = Draft { memory_pages: Some(17), ..own };
+    assert_told(large, &["17 pages", "stack-size"]);
+}
+
+// ---- The component door ----
+
+const HEAP: &str = "tether:gc/heap@0.1.0";
+
+fn lowered() -> Vec<u8> {
+    Draft::default()
+        .import("tether:guest", "cabi_realloc", Import::Function(4))
+        .memory(COLLECTOR_PAGES)
+        .function("tether:gc/heap@0.1.0 get", 3)
+        .function("tether:gc/heap@0.1.0 read-bytes", 4)
+        .function("tether:gc/roots@0.1.0 depth", 0)
+        .bytes()
+}
+
+/// A guest with bindings of `tether:gc`.
+fn bound_guest() -> Draft {
+    Draft::default().import(HEAP, "get", Import::Function(3)).memory(2).function("run", 0)
+}
+
+fn assert_told_lowered(guest: Draft, words: &[&str]) {
+    let message = format!("{:#}", prepare(&guest.bytes(), &lowered()).unwrap_err());
+    for word in words {
+        assert!(message.contains(word), "{word:?} in {message:?}");
+    }
+}
+
+#[test]
+fn what_a_guest_imports_by_wit_comes_from_the_lowered_door() {
+    let prepared = prepare(&bound_guest().bytes(), &lowered()).unwrap();
+    assert_eq!(prepared.door, Door::Component);
+    assert_eq!(prepared.release, Release::Queue);
+    assert_eq!(prepared.functions, ["tether:gc/heap@0.1.0 get"]);
+    assert_eq!(
+        imports(&prepared.guest),
+        [
+            ("tether_gc".into(), "tether:gc/heap@0.1.0 get".into()),
+            ("tether_gc".into(), "memory".into())
+        ]
+    );
+    let collector = prepared.collector.unwrap();
+    assert_eq!(exports(&collector), ["tether:gc/heap@0.1.0 get", "memory"]);
+    // Nothing that the guest imports gives a list.
+    assert_eq!(imports(&collector), [("tether:link".into(), "tether:realloc".into())]);
+    assert_eq!(exports(&prepared.supplied.unwrap()), ["tether:realloc"]);
+}
+
+#[test]
+fn lists_are_in_memory_of_the_guests_own() {
+    let guest = bound_guest().import(HEAP, "read-bytes", Import::Function(4));
+    assert_told_lowered(guest.clone(), &["`read-bytes`", "`cabi_realloc`"]);
+    let prepared = prepare(&guest.clone().function("cabi_realloc", 4).bytes(), &lowered()).unwrap();
+    let from_guest = ("tether:guest".into(), "cabi_realloc".into());
+    assert_eq!(imports(&prepared.collector.unwrap()), [from_guest]);
+    assert!(prepared.supplied.is_none());
+    assert_told_lowered(
+        guest.function("cabi_realloc", 3),
+        &["`cabi_realloc` must be (i32, i32, i32, i32) -> (i32)"],
+    );
+}
+
+#[test]
+fn a_guest_may_export_the_interfaces_that_it_imports() {
+    let guest = bound_guest().function("tether:gc/heap@0.1.0#get", 2);
+    let prepared = prepare(&guest.bytes(), &lowered()).unwrap();
+    assert_eq!(exports(&prepared.guest), ["run", "tether:gc/heap@0.1.0#get"]);
+}
+
+#[test]
+fn an_import_that_the_lowered_door_does_not_have_is_named() {
+    let known = "its interfaces are tether:gc/heap@0.1.0, tether:gc/roots@0.1.0";
+    let newer = Draft::default().import("tether:gc/heap@0.9.0", "get", Import::Function(3));
+    assert_told_lowered(newer.memory(1), &["`tether:gc/heap@0.9.0` `get`", known]);
+    let other = bound_guest().import(HEAP, "move", Import::Function(1));
+    assert_told_lowered(other, &["`tether:gc/heap@0.1.0` `move`", known]);
+    let wrong = Draft::default().import(HEAP, "get", Import::Function(2)).memory(1);
+    assert_told_lowered(wrong, &["(i32, i32) -> (i32)", "(i32, i32, i32) -> (i32)"]);
+    let both = bound_guest().import("tether_gc", "tether_push", Import::Function(1));
+    assert_told_lowered(both, &["`tether_push`", "`get`", "two doors"]);
+}
+
+#[test]
+fn a_guest_with_the_library_of_the_lowered_door_is_left_as_it_is() {
+    let linked = linked_guest().data(3 << 20, 10).name(1, "__wasm_import_tether_gc_heap_get");
+    let prepared = prepare(&linked.bytes(), &lowered()).unwrap();
+    assert_eq!((prepared.door, prepared.release), (Door::Component, Release::Queue));
+    assert!(prepared.collector.is_none() && prepared.supplied.is_none());
+}
+
+#[test]
+fn the_functions_that_give_lists_are_those_of_the_wit() {
+    let mut resolve = Resolve::default();
+    let wit = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let (package, _) = resolve.push_dir(&wit).unwrap();
+    let world = resolve.select_world(&[package], Some("mutator")).unwrap();
+    let mut lists = Vec::new();
+    for item in resolve.worlds[world].imports.values() {
+        let WorldItem::Interface { id, .. } = item else { continue };
+        for function in resolve.interfaces[*id].functions.values() {
+            if function.result.is_some_and(|ty| has_list(&resolve, ty)) {
+                lists.push(&*function.name);
+            }
+        }
+    }
+    assert_eq!(lists, GIVE_LISTS);
+}
+
+fn has_list(resolve: &Resolve, ty: Type) -> bool {
+    let Type::Id(id) = ty else { return false };
+    match &resolve.types[id].kind {
+        TypeDefKind::List(_) => true,
+        TypeDefKind::Result(result) => result.ok.is_some_and(|ty| has_list(resolve, ty)),
+        TypeDefKind::Option(ty) | TypeDefKind::Type(ty) => has_list(resolve, *ty),
+        _ => false,
+    }
+}
+
+// ---- The core door ----
+
+#[test]
 fn the_states_address_can_be_had_from_a_function() {
     let rust = Draft::default()
         .import("env", "memory", Import::Memory(2))
@@ -382,11 +518,8 @@ fn data_above_the_bound_is_named_with_its_address() {
 
 #[test]
 fn a_memory_that_is_not_the_collectors_is_refused() {
-    let own = Draft::default()
-        .import("tether_gc", "tether_push", Import::Function(1))
-        .memory(1)
-        .function("run", 0);
-    assert_told(own, &["a memory of its own", "--import-memory"]);
+    let none = Draft::default().import("tether_gc", "tether_push", Import::Function(1));
+    assert_told(none, &["has no memory"]);
     let other = Draft::default().import("tether_gc", "tether_push", Import::Function(1)).import(
         "js",
         "heap",

@@ -1,7 +1,8 @@
 //! The contract with a guest, and the checks that the guest keeps it:
 //!
-//! 1. The guest imports its memory, as `tether_gc` `memory` or, as linkers write it, `env`
-//!    `memory`. Addresses below [`LANGUAGE_BOUND_BYTES`] are the guest's own.
+//! 1. The guest has one memory, or imports it, as `tether_gc` `memory` or, as linkers write it,
+//!    `env` `memory`. Either way the collector's memory takes its place. Addresses below
+//!    [`LANGUAGE_BOUND_BYTES`] are the guest's own.
 //! 2. A guest of the core door imports functions from `tether_gc`, and the constant global
 //!    `tether_state`; a language without imported globals takes the address from a
 //!    function of that name.
@@ -217,19 +218,20 @@ fn check_has_collector(outside: &Outside, core: &Outside, door: Door) -> Result<
 }
 
 fn check_memory(outside: &Outside) -> Result<()> {
-    ensure!(
-        outside.own_memories.is_empty(),
-        "the guest has a memory of its own, where the collector cannot put objects: import \
-         `{COLLECTOR}` `{MEMORY}`, or link with --import-memory"
-    );
-    for import in &outside.imports {
+    let is_memory = |import: &&Imported| matches!(import.item, Item::Memory(_));
+    for import in outside.imports.iter().filter(is_memory) {
         ensure!(
-            is_guest_memory(import) || !matches!(import.item, Item::Memory(_)),
+            is_guest_memory(import),
             "the guest imports the memory `{}` `{}`; the collector's is `{COLLECTOR}` `{MEMORY}`",
             import.module,
             import.name
         );
     }
+    // A valid module has no more than one.
+    ensure!(
+        !outside.own_memories.is_empty() || outside.imports.iter().any(|import| is_memory(&import)),
+        "the guest has no memory, and imports none: the collector and the guest share one"
+    );
     Ok(())
 }
 
@@ -351,16 +353,18 @@ fn check_addresses(outside: &Outside) -> Result<()> {
         );
         return Ok(());
     }
-    for import in outside.imports_from(LINKERS) {
-        if let Item::Memory(memory) = import.item {
-            let end = memory.initial * PAGE_BYTES;
-            ensure!(
-                end <= LANGUAGE_BOUND_BYTES,
-                "the guest's static data and stack need {} pages, up to {end} ({end:#x}); \
-                 {ADVICE}: link with a smaller -z stack-size",
-                memory.initial
-            );
-        }
+    let imported = outside.imports_from(LINKERS).filter_map(|import| match import.item {
+        Item::Memory(memory) => Some(memory),
+        _ => None,
+    });
+    for memory in imported.chain(outside.own_memories.iter().copied()) {
+        let end = memory.initial * PAGE_BYTES;
+        ensure!(
+            end <= LANGUAGE_BOUND_BYTES,
+            "the guest's static data and stack need {} pages, up to {end} ({end:#x}); {ADVICE}: \
+             link with a smaller -z stack-size",
+            memory.initial
+        );
     }
     Ok(())
 }

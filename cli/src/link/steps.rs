@@ -87,8 +87,11 @@ pub fn prepare(guest: &[u8], collector: &[u8]) -> Result<Prepared> {
         let name = lowered_name(&import.module, &import.name);
         renamed.insert(place, (COLLECTOR, name));
     }
-    let mut for_guest = ForMerging { memory: Some(memory), renamed: &renamed, shown: None };
-    let mut for_collector = ForMerging { memory: None, renamed: &renamed, shown: Some(shown) };
+    let owns_memory = !outside.own_memories.is_empty();
+    let mut for_guest =
+        ForMerging { memory: Some(memory), owns_memory, renamed: &renamed, shown: None };
+    let mut for_collector =
+        ForMerging { memory: None, owns_memory: false, renamed: &renamed, shown: Some(shown) };
     Ok(Prepared {
         guest: change(guest, &mut for_guest)?,
         collector: Some(change(collector, &mut for_collector)?),
@@ -130,7 +133,8 @@ fn prepare_linked(
     let wants_release = outside.imports.iter().any(is_release);
     let supplied = Supplied { release: wants_release, ..Supplied::default() };
     let renamed = supplied.renamed();
-    let mut for_guest = ForMerging { memory: None, renamed: &renamed, shown: None };
+    let mut for_guest =
+        ForMerging { memory: None, owns_memory: false, renamed: &renamed, shown: None };
     Ok(Prepared {
         guest: change(guest, &mut for_guest)?,
         collector: None,
@@ -215,8 +219,10 @@ impl Supplied {
 
 /// Connects a module to the names under which all are merged.
 struct ForMerging<'a> {
-    /// The type of the memory that it imports.
+    /// The type of the memory that it is to import; none to leave it as it is.
     memory: Option<MemoryType>,
+    /// Whether it has a memory, and does not import one.
+    owns_memory: bool,
     /// The functions that it imports from other places than it says.
     renamed: &'a Renamed,
     /// The exports that it shows; none for all.
@@ -239,6 +245,12 @@ impl Change for ForMerging<'_> {
             Some((module, name)) if matches!(import.ty, TypeRef::Func(_)) => (module, name, ty),
             _ => (import.module, import.name, ty),
         })
+    }
+
+    fn memory(&mut self) -> Result<Option<(&str, &str, EntityType)>> {
+        let memory = self.memory.filter(|_| self.owns_memory);
+        let imported = |memory| anyhow::Ok((COLLECTOR, MEMORY, entity_type(memory)?));
+        memory.map(|memory| imported(TypeRef::Memory(memory))).transpose()
     }
 
     fn keeps_export(&mut self, export: &Export<'_>) -> bool {
