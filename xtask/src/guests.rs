@@ -22,6 +22,9 @@ use crate::workspace::Workspace;
 /// The ledger through the core door.
 pub const LEDGER: &str = "ledger-core.wasm";
 
+/// The ledger that imports `tether:gc`, linked.
+pub const LEDGER_LINKED: &str = "ledger-linked.wasm";
+
 /// The guest in WAT, as a component; and as a core module, so that tests can look at its
 /// functions.
 const WAT_GUEST: &str = "wat-guest.wasm";
@@ -29,6 +32,11 @@ const WAT_MODULE: &str = "core/wat-guest.wasm";
 
 /// The guest of the test of a composition, as a core module.
 const COMPOSED_MODULE: &str = "core/composed-program.wasm";
+
+/// The guest in C that imports the collector by its WIT, in its forms.
+const C_BOUND_COMPOSED: &str = "c-bound-composed.wasm";
+const C_BOUND_LINKED: &str = "c-bound-linked.wasm";
+const C_BOUND_LIBRARY: &str = "c-bound-library.wasm";
 
 /// The guest in C that roots its objects.
 const C_GUEST: &str = "c-guest.wasm";
@@ -56,6 +64,7 @@ const LEDGER_STACK_BYTES: u32 = 64 * 1024;
 /// Makes all guests. The collector must have been built.
 pub fn build(workspace: &Workspace) -> Result<()> {
     build_ledger(workspace)?;
+    build_ledger_linked(workspace)?;
     build_wat(workspace)?;
     build_composed(workspace)?;
     build_passthrough(workspace)?;
@@ -83,16 +92,22 @@ fn build_passthrough(workspace: &Workspace) -> Result<()> {
     let module = write("core/passthrough.wasm", &[])?;
     link(workspace, &module, PASSTHROUGH_LINKED, None, &[])?;
     let module = write("core/passthrough-memory.wasm", &["--own-memory"])?;
+    compose(workspace, &module, PASSTHROUGH_COMPOSED)
+}
+
+/// Makes a component of a guest that has a memory and carries its world, and composes it with the
+/// collector.
+fn compose(workspace: &Workspace, module: &Path, composition: &str) -> Result<()> {
     let component = module.with_extension("component.wasm");
     run(
-        tether(workspace, "encode").arg(&module).arg("-o").arg(&component),
+        tether(workspace, "encode").arg(module).arg("-o").arg(&component),
         "making a component of the guest",
     )?;
     run(
         tether(workspace, "compose")
             .args([&component, &workspace.artifact("tether-gc.wasm")])
             .arg("-o")
-            .arg(workspace.artifact(PASSTHROUGH_COMPOSED)),
+            .arg(workspace.artifact(composition)),
         "composing the guest with the collector",
     )
 }
@@ -135,6 +150,12 @@ pub fn build_ledger(workspace: &Workspace) -> Result<()> {
     link(workspace, &guest, LEDGER, None, &[])
 }
 
+/// Links the ledger that imports `tether:gc`: the module of which the component was made. The
+/// collector and the ledger must have been built.
+pub fn build_ledger_linked(workspace: &Workspace) -> Result<()> {
+    link(workspace, &workspace.artifact("core/ledger.wasm"), LEDGER_LINKED, None, &[])
+}
+
 fn build_c(workspace: &Workspace) -> Result<()> {
     let tools = ensure_c_toolchain(workspace)?;
     progress("building the guests in C");
@@ -149,7 +170,70 @@ fn build_c(workspace: &Workspace) -> Result<()> {
         let unrooted = compile(workspace, &tools, "unrooted", level)?;
         link_c(&unrooted, options, component)?;
     }
-    Ok(())
+    build_c_bound(workspace, &tools)
+}
+
+/// Makes the guest in C that imports the collector, with wit-bindgen's C and wasi-libc, as its
+/// author would.
+fn build_c_bound(workspace: &Workspace, tools: &CTools) -> Result<()> {
+    const WORLD: &str = "bound-dictionary";
+    const C: &str = "bound_dictionary";
+    run(
+        cargo(workspace).args(["build", "--package", "tether-c-bindings"]),
+        "building tether-c-bindings",
+    )?;
+    let sources = workspace.root().join("guest-tests/c");
+    let bindings = workspace.artifact("core/c-bound");
+    run(
+        Command::new(workspace.tool("tether-c-bindings"))
+            .arg(&bindings)
+            .arg(WORLD)
+            .arg(workspace.root().join("wit"))
+            .args([sources.join("wit"), sources.join("bound")]),
+        "writing the bindings for the guest in C",
+    )?;
+    let clang = || {
+        let mut clang = Command::new(&tools.clang);
+        clang.args(["--target=wasm32-wasi", "--sysroot=/usr", "-std=c11", "-O2"]);
+        clang
+    };
+    let object = |name: &str| bindings.join(name).with_extension("o");
+    for (source, options) in [
+        (sources.join("bound/dictionary.c"), &["-Wall", "-Wextra", "-Werror"][..]),
+        (bindings.join(C).with_extension("c"), &[]),
+    ] {
+        let name = source.file_stem().unwrap_or_default().to_string_lossy();
+        run(
+            clang()
+                .args(options)
+                .arg("-I")
+                .arg(&bindings)
+                .arg("-c")
+                .arg(&source)
+                .arg("-o")
+                .arg(object(&name)),
+            &format!("compiling {}", source.display()),
+        )?;
+    }
+    let link_c = |module: &Path, library: Option<&str>| {
+        run(
+            clang()
+                .args(["-mexec-model=reactor", "-Wl,-z,stack-size=65536"])
+                .args(["dictionary", C].map(object))
+                .arg(bindings.join(format!("{C}_component_type.o")))
+                .args(library.map(|library| workspace.artifact(library)))
+                .arg("-o")
+                .arg(module),
+            &format!("linking {}", module.display()),
+        )
+    };
+    let module = workspace.artifact("core/c-bound.wasm");
+    link_c(&module, None)?;
+    link(workspace, &module, C_BOUND_LINKED, None, &[])?;
+    compose(workspace, &module, C_BOUND_COMPOSED)?;
+    let module = workspace.artifact("core/c-bound-library.wasm");
+    link_c(&module, Some("libtether_gc_lowered.a"))?;
+    link(workspace, &module, C_BOUND_LIBRARY, None, &[])
 }
 
 /// A C program and the library, linked by wasm-ld.

@@ -351,8 +351,8 @@ fn check_addresses(outside: &Outside) -> Result<()> {
             "the guest's static data and stack end at {end} ({end:#x}); {ADVICE}: link with a \
              smaller -z stack-size"
         );
-        return Ok(());
     }
+    // An allocator may take all of the memory that the guest begins with.
     let imported = outside.imports_from(LINKERS).filter_map(|import| match import.item {
         Item::Memory(memory) => Some(memory),
         _ => None,
@@ -361,8 +361,8 @@ fn check_addresses(outside: &Outside) -> Result<()> {
         let end = memory.initial * PAGE_BYTES;
         ensure!(
             end <= LANGUAGE_BOUND_BYTES,
-            "the guest's static data and stack need {} pages, up to {end} ({end:#x}); {ADVICE}: \
-             link with a smaller -z stack-size",
+            "the guest begins with {} pages of memory, up to {end} ({end:#x}), for its static data \
+             and stack; {ADVICE}: link with a smaller -z stack-size or --initial-memory",
             memory.initial
         );
     }

@@ -21,6 +21,7 @@ on_every_host![
     lists_and_trees_in_wat_survive_collections,
     tickets_in_wat_come_back_once,
     words_in_c_are_counted_and_their_entries_closed_once,
+    words_in_c_are_counted_through_the_component_door,
     nothing_that_only_c_variables_hold_is_lost,
 ];
 
@@ -29,8 +30,19 @@ const KEEP: Settings = Settings { keep_decimals: true, ..DEFAULTS };
 
 const WAT: Guest =
     Guest { artifact: "wat-guest.wasm", interface: ["tether:wat-guest", "lists", "0.1.0"] };
-const C: Guest =
-    Guest { artifact: "c-guest.wasm", interface: ["tether:c-guest", "words", "0.1.0"] };
+const C: Guest = dictionary("c-guest.wasm");
+
+/// The dictionary in C by a guest that imports the collector: composed, linked by `tether link`,
+/// and linked by wasm-ld.
+const C_BOUND: [Guest; 3] = [
+    dictionary("c-bound-composed.wasm"),
+    dictionary("c-bound-linked.wasm"),
+    dictionary("c-bound-library.wasm"),
+];
+
+const fn dictionary(artifact: &'static str) -> Guest {
+    Guest { artifact, interface: ["tether:c-guest", "words", "0.1.0"] }
+}
 
 fn unrooted(artifact: &'static str) -> Guest {
     Guest { artifact, interface: ["tether:c-guest", "holding", "0.1.0"] }
@@ -166,6 +178,16 @@ fn a_linked_guest_is_one_component_that_imports_what_its_world_says() {
 // ---- C ----
 
 fn words_in_c_are_counted_and_their_entries_closed_once(host: Host) {
+    count_words(C, host);
+}
+
+fn words_in_c_are_counted_through_the_component_door(host: Host) {
+    for guest in C_BOUND {
+        count_words(guest, host);
+    }
+}
+
+fn count_words(guest: Guest, host: Host) {
     let text = "to be or not to be\nthat is the question";
     let many: String = (0..5_000).map(|number| format!("w{} ", number % 2_500)).collect();
     let calls = json!([
@@ -183,7 +205,7 @@ fn words_in_c_are_counted_and_their_entries_closed_once(host: Host) {
         ["finish"],
         ["add", "late"],
     ]);
-    let seen = C.call(host, &calls);
+    let seen = guest.call(host, &calls);
     assert_eq!(
         seen.answers,
         [
