@@ -34,7 +34,7 @@ pub use hole_set::HoleSet;
 use crate::buffer::Buffer;
 use crate::memory::Memory;
 use crate::memory::supply::Supply;
-use crate::metadata::{self, START};
+use crate::metadata::{self, START, TEMPLATE_GRANULES};
 use crate::units::{
     BLOCK_BYTES, BLOCK_GRANULES, BLOCK_SHIFT, GRANULE_BYTES, PAYLOAD_BYTES, WORD_BYTES,
 };
@@ -124,6 +124,19 @@ impl Blocks {
     pub fn bump_zeroed(&mut self, size_bytes: u32) -> Option<u32> {
         let address = self.hole.cursor;
         if size_bytes > self.hole.limit - address {
+            return None;
+        }
+        self.hole.cursor = address + size_bytes;
+        Some(address)
+    }
+
+    /// Makes room for a zeroed object of a template's granules at most, as
+    /// [`bump_zeroed`](Self::bump_zeroed). None also if the current hole has less room than for the
+    /// largest of them.
+    #[inline(always)]
+    pub fn bump_in_room(&mut self, size_bytes: u32) -> Option<u32> {
+        let address = self.hole.cursor;
+        if self.hole.limit - address < TEMPLATE_GRANULES * GRANULE_BYTES {
             return None;
         }
         self.hole.cursor = address + size_bytes;

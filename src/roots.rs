@@ -16,6 +16,7 @@
 //!    compiled code pushed by itself.
 //! 3. The links, followed from `link` on, lead upwards, and to [`NO_LINK`] after `scope_depth`
 //!    steps.
+//! 4. A push below `noted` finds room, and leaves `peak` as it is.
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,11 @@ pub struct Roots {
     /// The slot of the innermost scope's link.
     link: u32,
     scope_depth: u32,
+    /// The most slots that were in use at one time.
     peak: u32,
+    /// The slot up to which roots are pushed in line: there is room, and so many slots were in use
+    /// before.
+    noted: u32,
     /// Whether the top root is an object in flight.
     in_flight: bool,
 }
@@ -91,6 +96,7 @@ impl Roots {
             link: NO_LINK,
             scope_depth: 0,
             peak: 0,
+            noted: 0,
             in_flight: false,
         }
     }
@@ -175,16 +181,25 @@ impl Roots {
     /// Pushes a root. Errors: `RootStackFull`.
     pub fn push<M: Memory>(&mut self, memory: &mut M, object: Reference) -> Result<(), Error> {
         self.check_room(1)?;
-        self.push_in_room(memory, object);
-        Ok(())
-    }
-
-    /// Pushes a root. There is room for it.
-    #[inline(always)]
-    pub fn push_in_room<M: Memory>(&mut self, memory: &mut M, object: Reference) {
         self.put(memory, self.top, object);
         self.top += 1;
         self.note_peak();
+        Ok(())
+    }
+
+    /// Returns true if a root can be pushed [in line](Self::push_in_line).
+    #[inline(always)]
+    pub fn pushes_in_line(&self) -> bool {
+        self.top < self.noted
+    }
+
+    /// Pushes a root where one was before, so there is nothing to note.
+    #[inline(always)]
+    pub fn push_in_line<M: Memory>(&mut self, memory: &mut M, object: Reference) {
+        // The compiler must read `top` again behind the store, if it is written there.
+        let top = self.top;
+        self.top = top + 1;
+        self.put(memory, top, object);
     }
 
     /// Pops the top root. None if there is none.
@@ -281,6 +296,7 @@ impl Roots {
         self.low = self.link + 1;
         self.link = outer;
         self.scope_depth -= 1;
+        self.note_peak();
         if self.scope_depth > 0 && keep != 0 {
             // There is room: the link's slot has become free.
             self.push_scoped(memory, keep);
@@ -318,6 +334,10 @@ impl Roots {
         if self.top >= self.low + in_flight || self.low > self.capacity + 1 {
             return false;
         }
+        let scoped = self.capacity + 1 - self.low;
+        if self.noted >= self.low || self.noted + scoped > self.peak {
+            return false;
+        }
         let mut link = self.link;
         for _ in 0..self.scope_depth {
             if link < self.low || link > self.capacity {
@@ -342,6 +362,7 @@ impl Roots {
     /// this slot.
     pub fn unroot_scoped(&mut self, scoped: u32) {
         self.low = scoped;
+        self.note_peak();
     }
 
     /// Gives the memory back.
@@ -353,6 +374,7 @@ impl Roots {
         self.low = self.capacity + 1;
         self.link = NO_LINK;
         self.scope_depth = 0;
+        self.noted = 0;
     }
 
     fn check_index(&self, index: u32) -> Result<(), Error> {
@@ -362,8 +384,11 @@ impl Roots {
         Ok(())
     }
 
+    /// Notes how many slots are in use, after a change of `low` or a push that is not in line.
     fn note_peak(&mut self) {
         self.peak = self.peak.max(self.used());
+        let scoped = self.capacity + 1 - self.low;
+        self.noted = (self.peak - scoped).min(self.low - 1);
     }
 
     fn slot<M: Memory>(&self, memory: &M, index: u32) -> u32 {

@@ -1,8 +1,8 @@
 //! Makes one module of a guest and the collector's core module, optimises it as one, and makes a
 //! component of it.
 //!
-//! [`contract`] checks the guest, and [`steps`] rewrites modules. This module runs Binaryen's
-//! tools in between.
+//! [`contract`] checks the guest, [`steps`] rewrites modules, and `inline` marks what is to be
+//! inlined. This module runs Binaryen's tools in between.
 
 use std::env;
 use std::fs;
@@ -19,6 +19,7 @@ use crate::module::Outside;
 use crate::world::World;
 
 pub mod contract;
+mod inline;
 pub mod steps;
 
 use contract::{COLLECTOR, Door};
@@ -94,7 +95,10 @@ pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
     let guest = linker.guest()?;
     let cannot_link = || format!("cannot link {}", request.guest.display());
     let collector = read(&linker.collector(&guest).with_context(cannot_link)?)?;
-    let prepared = prepare(&guest, &collector).with_context(cannot_link)?;
+    let mut prepared = prepare(&guest, &collector).with_context(cannot_link)?;
+    if let (Door::Component, Some(collector)) = (prepared.door, &mut prepared.collector) {
+        *collector = inline::hint(collector)?;
+    }
     let is_component = !request.is_core && (request.wit.is_some() || prepared.has_world);
 
     let merged = linker.merge(&prepared)?;

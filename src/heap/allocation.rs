@@ -50,16 +50,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// [`allocate`](Self::allocate), of a small object in the hole at hand.
     #[inline(always)]
     pub fn try_allocate(&mut self, layout: LayoutId, length: u32) -> Option<Reference> {
-        let Small { words, template, .. } =
-            self.layouts.small(&self.supply.memory, layout, length)?;
-        let is_scoped = self.roots.scope_depth() > 0;
-        if self.options.stress > 0 || is_scoped && !self.roots.has_room(1) {
+        let small = self.layouts.small(&self.supply.memory, layout, length)?;
+        if self.options.stress > 0 || self.roots.scope_depth() > 0 {
+            return self.try_allocate_scoped(small);
+        }
+        self.bump_small(small.words, small.template)
+    }
+
+    /// [`try_allocate`](Self::try_allocate) in a scope, or under stress.
+    fn try_allocate_scoped(&mut self, small: Small) -> Option<Reference> {
+        if self.options.stress > 0 || !self.roots.has_room(1) {
             return None;
         }
-        let object = self.bump_small(words, template)?;
-        if is_scoped {
-            self.roots.push_scoped(&mut self.supply.memory, object);
-        }
+        let object = self.bump_small(small.words, small.template)?;
+        self.roots.push_scoped(&mut self.supply.memory, object);
         Some(object)
     }
 
@@ -67,9 +71,15 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline(always)]
     pub(super) fn bump_small(&mut self, words: u32, template: u64) -> Option<Reference> {
         let granules = words.div_ceil(GRANULE_WORDS);
+        let template = template | u64::from(self.live);
+        // If the hole has room for the largest template, all of it can be stored: behind the
+        // object it is zero, as the metadata there.
+        if let Some(address) = self.blocks.bump_in_room(granules * GRANULE_BYTES) {
+            self.supply.memory.store_u64(metadata::metadata_of(address), template);
+            return Some(address);
+        }
         let address = self.blocks.bump_zeroed(granules * GRANULE_BYTES)?;
         let start = metadata::metadata_of(address);
-        let template = template | u64::from(self.live);
         metadata::store_template(&mut self.supply.memory, start, granules, template);
         Some(address)
     }

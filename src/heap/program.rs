@@ -116,7 +116,7 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     fn build_new(&mut self, layout: LayoutId, length: u32) -> Result<Reference, Error> {
         self.roots.check_room(1 + self.scope_slots())?;
         let object = self.allocate_in_full(layout, length)?;
-        self.roots.push_in_room(&mut self.supply.memory, object);
+        self.roots.push(&mut self.supply.memory, object)?;
         Ok(object)
     }
 

@@ -17,16 +17,16 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.try_push(object).map_or_else(|| self.push_in_full(object), Ok)
     }
 
-    /// [`push`](Self::push), of null or an object in a block.
+    /// [`push`](Self::push), of null or an object in a block, where a root was before.
     #[inline(always)]
     pub fn try_push(&mut self, object: Reference) -> Option<()> {
-        if self.closed || !self.roots.has_room(1) {
+        if !self.roots.pushes_in_line() {
             return None;
         }
         if object != 0 {
             self.find_in_block(object)?;
         }
-        self.roots.push_in_room(&mut self.supply.memory, object);
+        self.roots.push_in_line(&mut self.supply.memory, object);
         Some(())
     }
 

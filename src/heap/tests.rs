@@ -619,3 +619,26 @@ fn tables_shrink_when_little_lives() {
     assert_eq!(heap.verify(), None);
     assert!(heap.supply.taken_bytes() < u64::from(heap.tables_bytes()) + 12 * 65_536);
 }
+
+/// The doors rely on this: they call these operations before they know whether the heap is started.
+#[test]
+fn quick_operations_do_nothing_on_a_heap_that_is_not_started_or_closed() {
+    let mut closed = Heap::new(ModelMemory::new(), Options::DEFAULT).unwrap();
+    let object = closed.allocate(LEAF, 8).unwrap();
+    closed.push(object).unwrap();
+    closed.pop().unwrap();
+    closed.close().unwrap();
+    for mut heap in [Heap::unstarted(ModelMemory::new(), Silent), closed] {
+        for object in [0, 8, object] {
+            assert_eq!(heap.try_get(object, 0), None);
+            assert_eq!(heap.try_set(object, 0, 0), None);
+            assert_eq!(heap.try_push(object), None);
+            assert_eq!(heap.try_register(object, 1, 2, 3), None);
+        }
+        for layout in 0..4 {
+            assert_eq!(heap.try_allocate(layout, 0), None);
+        }
+        assert_eq!(heap.try_pop(), None);
+        assert_eq!(heap.try_wrap(1, 2, 3), None);
+    }
+}

@@ -4,7 +4,7 @@
 
 #![cfg(target_arch = "wasm32")]
 #![no_std]
-#![expect(unsafe_code, reason = "an import")]
+#![expect(unsafe_code, reason = "an import, and the promise of what the world calls")]
 
 use tether_component_door::{Door, World, WorldHeap};
 use tether_door::HeapCell;
@@ -15,8 +15,11 @@ struct CollectorPush;
 
 static HEAP: HeapCell<Silent> = HeapCell::new(Silent);
 
-impl World for CollectorPush {
+// SAFETY: `CALLS_OUT` is true.
+unsafe impl World for CollectorPush {
     type Observer = Silent;
+
+    const CALLS_OUT: bool = true;
 
     fn heap() -> &'static HeapCell<Silent> {
         &HEAP

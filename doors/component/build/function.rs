@@ -187,7 +187,8 @@ impl Bindgen for Body<'_> {
             Instruction::ResultLower { result, .. } if is_outcome(resolve, result) => {
                 self.blocks(2);
                 let value = &operands[0];
-                self.line(&format!("answer.put_outcome({value});"));
+                let put = if result.ok.is_some() { "put_word" } else { "put_done" };
+                self.line(&format!("answer.{put}({value});"));
             }
             Instruction::ResultLower { result, .. } => {
                 let blocks = self.blocks(2);

@@ -37,14 +37,23 @@ pub trait Answer: Copy {
         self.put(offset, value);
     }
 
-    /// Stores a `result` of a word or of nothing.
+    /// Stores a `result` of a word.
     #[inline(always)]
-    fn put_outcome(self, outcome: Outcome) {
+    fn put_word(self, outcome: Outcome) {
         match outcome {
             Outcome::Now(word) => {
                 self.put_u8(0, 0);
                 self.put_u32(4, word);
             }
+            Outcome::Packed(packed) => put_packed(self, packed),
+        }
+    }
+
+    /// Stores a `result` of nothing.
+    #[inline(always)]
+    fn put_done(self, outcome: Outcome) {
+        match outcome {
+            Outcome::Now(_) => self.put_u8(0, 0),
             Outcome::Packed(packed) => put_packed(self, packed),
         }
     }
@@ -131,7 +140,7 @@ pub fn pack(result: Result<u32, tether_gc::Error>) -> u64 {
 #[inline(never)]
 fn put_packed<A: Answer>(answer: A, packed: u64) {
     match (packed >> 32) as u8 {
-        0 => answer.put_outcome(Outcome::Now(packed as u32)),
+        0 => answer.put_word(Outcome::Now(packed as u32)),
         code => {
             answer.put_u8(0, 1);
             answer.put_u8(4, code - 1);

@@ -71,8 +71,15 @@ fn at_once<W: World>(
     operation: Operation<W>,
     operands: [u32; 4],
 ) -> Outcome {
-    // SAFETY: `quick` is one of the heap's `try_` operations, which do not collect.
-    if let Some(Some(word)) = unsafe { W::heap().with_idle(quick) } {
+    let done = if W::CALLS_OUT {
+        // SAFETY: `quick` is one of the heap's `try_` operations, which do not collect.
+        unsafe { W::heap().with_idle(quick) }.flatten()
+    } else {
+        // SAFETY: as above, and no call comes from inside an operation. On a heap that is not
+        // started the `try_` operations do nothing.
+        unsafe { W::heap().with_own(quick) }
+    };
+    if let Some(word) = done {
         return Outcome::Now(word);
     }
     in_full::<W>(operation, operands)

@@ -45,9 +45,19 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// The differences between the worlds.
-pub trait World: 'static {
+///
+/// # Safety
+///
+/// If `CALLS_OUT` is false, nothing outside the module is called while an operation has the heap:
+/// not by the observer, and not by a function of this trait.
+#[expect(unsafe_code, reason = "the doors' quick cases rely on what a world says of itself")]
+pub unsafe trait World: 'static {
     /// Who watches collections.
     type Observer: Observer;
+
+    /// Whether something outside the module is called while an operation has the heap, which may
+    /// call back in.
+    const CALLS_OUT: bool;
 
     /// The one heap of the component.
     fn heap() -> &'static HeapCell<Self::Observer>;
