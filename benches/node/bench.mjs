@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import v8 from "node:v8";
 
 import { instantiate } from "../../guest-tests/jco/jco.mjs";
+import { lowered } from "../../guest-tests/jco/lowered.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -91,8 +92,8 @@ function withTraps(module, given) {
 async function loadComponent() {
   const imported = (host) => ({
     "tether:bench/host": {
-      acquire: () => host.acquire(),
-      release: (handle) => host.release(handle),
+      acquire: lowered(() => host.acquire()),
+      release: lowered((handle) => host.release(handle)),
     },
   });
   const camelCase = name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
