@@ -25,7 +25,7 @@ mod results;
 mod targets;
 
 use catalog::{cells, matches};
-use cells::{Cell, Kind, Peer};
+use cells::{Cell, Engine, Kind, Peer};
 use measure::{Hosts, Repetitions, measure};
 use peers::{Builder, Source};
 use results::Results;
@@ -191,6 +191,7 @@ fn build_peers(
 /// The program that a cell runs.
 fn program_of(cell: &Cell) -> (Peer, Source) {
     let source = match cell.workload.kind {
+        _ if cell.peer.is_one_module() && cell.engine == Engine::V8 => Source::CoreModule,
         Kind::Handles if !cell.peer.is_component() => Source::Handles,
         Kind::Cliff(_) => Source::Cliffs,
         _ => Source::Workloads,
