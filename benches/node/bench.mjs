@@ -56,15 +56,19 @@ class Host {
   }
 }
 
-/** Imports of a module that has wasi-libc or AssemblyScript's runtime in it. */
+/**
+ * Imports of a module: its own, those that have the names of WIT if it is a component's, and
+ * those of wasi-libc and of AssemblyScript's runtime.
+ */
 function imports(host, memory) {
   const writeZero = (at) => new DataView(memory().buffer).setUint32(at, 0, true);
+  const handles = {
+    acquire: () => host.acquire(),
+    release: (handle) => host.release(handle),
+  };
   return {
-    bench: {
-      now: () => performance.now() * 1e6,
-      acquire: () => host.acquire(),
-      release: (handle) => host.release(handle),
-    },
+    bench: { now: () => performance.now() * 1e6, ...handles },
+    "tether:bench/host@0.1.0": handles,
     env: {
       abort: (_message, _file, line) => {
         throw new Error(`the program aborted in line ${line}`);
