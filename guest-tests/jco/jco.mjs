@@ -6,6 +6,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
+// The current jco's output asks for `process.env.JCO_DEBUG` many times in each call that it makes a
+// task for. Node's own object asks the system each time; a copy is an object like any other.
+process.env = { ...process.env };
+
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 
 /** The names that the command lines here take, and the packages behind them. */
