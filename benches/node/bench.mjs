@@ -1,6 +1,7 @@
 // Runs one cell of the benchmark on V8 and prints one JSON object, as the program
 // in ../runner does on wasmtime. A module that ends in .wasm gets a fresh instance
-// for each run; one that ends in .mjs is plain JavaScript, whose exports are the
+// for each run, and may be the core module of a component whose imports take and give
+// numbers alone; one that ends in .mjs is plain JavaScript, whose exports are the
 // workloads. With --jco the file is a component, which that version of jco transpiles.
 //
 //   node --expose-gc bench.mjs FILE EXPORT N [--runs COUNT] [--warm-up COUNT]
@@ -127,13 +128,15 @@ async function load() {
       withTraps(module, imports(host, () => memory)),
     );
     memory = instance.exports.memory;
+    const memories = Object.values(instance.exports).filter((one) => one instanceof WebAssembly.Memory);
     instance.exports._initialize?.();
-    return { host, memory, workload: instance.exports[name], statistic: instance.exports.statistic };
+    const { [name]: workload, statistic } = instance.exports;
+    return { host, memories, workload, statistic };
   };
 }
 
 async function run(start) {
-  const { host, memory, workload, statistic } = await start();
+  const { host, memories = [], workload, statistic } = await start();
   if (workload === undefined) throw new Error(`no workload \`${name}\``);
   const cpuBefore = process.cpuUsage();
   const before = performance.now();
@@ -141,14 +144,16 @@ async function run(start) {
   const seconds = (performance.now() - before) / 1e3;
   const cpu = process.cpuUsage(cpuBefore);
   const collections = statistic === undefined ? -1n : statistic(0);
+  const hasMemory = memories.length > 0;
+  const bytes = memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
   return {
     seconds,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     result: result.toString(),
-    pages: memory === undefined ? null : memory.buffer.byteLength / 65536,
+    pages: hasMemory ? bytes / 65536 : null,
     collections: collections < 0n ? null : Number(collections),
     // V8's heap right after the run: the memory that its own collector took.
-    heapBytes: memory === undefined ? v8.getHeapStatistics().total_physical_size : null,
+    heapBytes: hasMemory ? null : v8.getHeapStatistics().total_physical_size,
     host,
   };
 }

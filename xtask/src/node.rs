@@ -57,3 +57,25 @@ fn runs_two_memories() -> Result<bool> {
     let ran = output(Command::new("node").args(["-e", PROBE]), "asking Node what it runs")?;
     Ok(ran.status.success())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_with_one_memory_takes_the_machines_node() {
+        assert_eq!(choose(&Workspace::find(), TwoMemories::Unused).unwrap(), PathBuf::from("node"));
+    }
+
+    #[test]
+    fn the_probe_agrees_with_nodes_version() {
+        let asked = output(
+            Command::new("node").args(["-p", "process.versions.node"]),
+            "asking Node for its version",
+        )
+        .unwrap();
+        let version = String::from_utf8(asked.stdout).unwrap();
+        let major: u32 = version.split('.').next().unwrap().parse().unwrap();
+        assert_eq!(runs_two_memories().unwrap(), major >= 22, "Node {version}");
+    }
+}

@@ -29,8 +29,8 @@ repository takes its place, and a note says so.
 
 Options:
       --host HOST          wasmtime (default), jco (1.35.0, current) or
-                           jco@1.10.2 (calls between components cost it 9-14 ns,
-                           the current one 5-10 microseconds)
+                           jco@1.10.2 (calls between components cost it some ns,
+                           the current one microseconds)
       --door DOOR          component (default): ledger and collector are two components,
                            composed; linked: the same ledger and the collector's
                            operations are one module with one memory; fused: the
