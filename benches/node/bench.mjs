@@ -128,9 +128,10 @@ async function load() {
       withTraps(module, imports(host, () => memory)),
     );
     memory = instance.exports.memory;
-    const memories = Object.values(instance.exports).filter((one) => one instanceof WebAssembly.Memory);
     instance.exports._initialize?.();
     const { [name]: workload, statistic } = instance.exports;
+    const isMemory = (one) => one instanceof WebAssembly.Memory;
+    const memories = Object.values(instance.exports).filter(isMemory);
     return { host, memories, workload, statistic };
   };
 }
