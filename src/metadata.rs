@@ -106,7 +106,7 @@ pub fn template_references(template: u64) -> u64 {
 }
 
 /// Describes a new object by a template with a colour. The object's metadata bytes were zero.
-#[inline(always)]
+#[inline(never)]
 pub fn store_template<M: Memory>(memory: &mut M, mut start: u32, granules: u32, mut template: u64) {
     if granules & 8 != 0 {
         memory.store_u64(start, template);

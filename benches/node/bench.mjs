@@ -1,6 +1,7 @@
 // Runs one cell of the benchmark on V8 and prints one JSON object, as the program
 // in ../runner does on wasmtime. A module that ends in .wasm gets a fresh instance
-// for each run; one that ends in .mjs is plain JavaScript, whose exports are the
+// for each run, and may be the core module of a component whose imports take and give
+// numbers alone; one that ends in .mjs is plain JavaScript, whose exports are the
 // workloads. With --jco the file is a component, which that version of jco transpiles.
 //
 //   node --expose-gc bench.mjs FILE EXPORT N [--runs COUNT] [--warm-up COUNT]
@@ -12,6 +13,7 @@ import { parseArgs } from "node:util";
 import v8 from "node:v8";
 
 import { instantiate } from "../../guest-tests/jco/jco.mjs";
+import { lowered } from "../../guest-tests/jco/lowered.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -55,15 +57,19 @@ class Host {
   }
 }
 
-/** Imports of a module that has wasi-libc or AssemblyScript's runtime in it. */
+/**
+ * Imports of a module: its own, those that have the names of WIT if it is a component's, and
+ * those of wasi-libc and of AssemblyScript's runtime.
+ */
 function imports(host, memory) {
   const writeZero = (at) => new DataView(memory().buffer).setUint32(at, 0, true);
+  const handles = {
+    acquire: () => host.acquire(),
+    release: (handle) => host.release(handle),
+  };
   return {
-    bench: {
-      now: () => performance.now() * 1e6,
-      acquire: () => host.acquire(),
-      release: (handle) => host.release(handle),
-    },
+    bench: { now: () => performance.now() * 1e6, ...handles },
+    "tether:bench/host@0.1.0": handles,
     env: {
       abort: (_message, _file, line) => {
         throw new Error(`the program aborted in line ${line}`);
@@ -91,8 +97,8 @@ function withTraps(module, given) {
 async function loadComponent() {
   const imported = (host) => ({
     "tether:bench/host": {
-      acquire: () => host.acquire(),
-      release: (handle) => host.release(handle),
+      acquire: lowered(() => host.acquire()),
+      release: lowered((handle) => host.release(handle)),
     },
   });
   const camelCase = name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
@@ -123,12 +129,15 @@ async function load() {
     );
     memory = instance.exports.memory;
     instance.exports._initialize?.();
-    return { host, memory, workload: instance.exports[name], statistic: instance.exports.statistic };
+    const { [name]: workload, statistic } = instance.exports;
+    const isMemory = (one) => one instanceof WebAssembly.Memory;
+    const memories = Object.values(instance.exports).filter(isMemory);
+    return { host, memories, workload, statistic };
   };
 }
 
 async function run(start) {
-  const { host, memory, workload, statistic } = await start();
+  const { host, memories = [], workload, statistic } = await start();
   if (workload === undefined) throw new Error(`no workload \`${name}\``);
   const cpuBefore = process.cpuUsage();
   const before = performance.now();
@@ -136,14 +145,16 @@ async function run(start) {
   const seconds = (performance.now() - before) / 1e3;
   const cpu = process.cpuUsage(cpuBefore);
   const collections = statistic === undefined ? -1n : statistic(0);
+  const hasMemory = memories.length > 0;
+  const bytes = memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
   return {
     seconds,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     result: result.toString(),
-    pages: memory === undefined ? null : memory.buffer.byteLength / 65536,
+    pages: hasMemory ? bytes / 65536 : null,
     collections: collections < 0n ? null : Number(collections),
     // V8's heap right after the run: the memory that its own collector took.
-    heapBytes: memory === undefined ? v8.getHeapStatistics().total_physical_size : null,
+    heapBytes: hasMemory ? null : v8.getHeapStatistics().total_physical_size,
     host,
   };
 }

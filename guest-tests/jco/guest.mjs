@@ -3,6 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import { instantiate } from './jco.mjs';
+import { lowered, records } from './lowered.mjs';
 
 const HELP = `Runs a guest of the core door on jco.
 
@@ -59,12 +60,12 @@ async function main() {
   const tickets = new Tickets();
   const component = await instantiate(guest, values.jco, values.cache, {
     'tether:wat-guest/tickets': {
-      issue: () => tickets.issue(),
-      giveBack: (given) => tickets.giveBack(given),
+      issue: lowered(() => tickets.issue()),
+      giveBack: lowered((given) => tickets.giveBack(given), records('kind', 'number')),
     },
     'tether:c-guest/entries': {
       open: () => tickets.issue(),
-      close: (given) => tickets.giveBack(given),
+      close: lowered((given) => tickets.giveBack(given), records('kind', 'number')),
     },
   });
   const answers = JSON.parse(calls).map(([name, ...rest]) => {

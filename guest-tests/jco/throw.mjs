@@ -4,6 +4,7 @@
 
 import { parseArgs } from 'node:util';
 import { instantiate } from './jco.mjs';
+import { lowered, records } from './lowered.mjs';
 
 const WRAPPERS = 1_000;
 
@@ -24,7 +25,7 @@ async function main() {
     }
   };
   const collector = await instantiate(positionals[0], values.jco, values.cache, {
-    'tether:gc/releaser': { release },
+    'tether:gc/releaser': { release: lowered(release, records('kind', 'handle')) },
   });
   for (let handle = 0; handle < WRAPPERS; handle += 1) {
     collector.wrappers.wrap(7, handle, 0);

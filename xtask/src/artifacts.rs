@@ -32,7 +32,7 @@ and prints the size of each, its size after gzip -9, and its initial memory in
 Wasm pages.
 
 Fails if one of these is larger than its limit after gzip -9: tether-gc.wasm
-(21,840 bytes), tether_gc.core.wasm (17,820), tether_gc.core-lean.wasm (14,960);
+(21,780 bytes), tether_gc.core.wasm (17,820), tether_gc.core-lean.wasm (14,960);
 or if the initial memory of a collector component is more than 4 pages.
 
 Options:

@@ -23,6 +23,7 @@ mod help;
 mod layers;
 mod miri;
 mod mutants;
+mod node;
 pub mod npm;
 pub mod process;
 mod report;

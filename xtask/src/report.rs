@@ -109,8 +109,9 @@ fn collector_lines(report: &Value) -> Vec<String> {
 
 fn host_line(report: &Value) -> String {
     let host = match report["door"].as_str() {
+        Some("component") | None => plain(&report["host"]),
         Some("core") => format!("{}, core door", plain(&report["host"])),
-        _ => plain(&report["host"]),
+        Some(door) => format!("{}, {door}", plain(&report["host"])),
     };
     match report["seconds"].as_f64() {
         Some(seconds) => format!("{host}, {seconds:.2} s"),
@@ -190,6 +191,18 @@ mod tests {
         assert_eq!(report["host"], "jco");
         assert_eq!(report["sum"], Value::Null);
         assert_eq!(report["error"]["message"], "cannot read a.json");
+    }
+
+    #[test]
+    fn the_host_is_named_with_the_door() {
+        for (door, line) in [
+            ("component", "jco, 0.25 s"),
+            ("linked", "jco, linked, 0.25 s"),
+            ("fused", "jco, fused, 0.25 s"),
+            ("core", "jco, core door, 0.25 s"),
+        ] {
+            assert_eq!(host_line(&json!({ "host": "jco", "door": door, "seconds": 0.25 })), line);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 use serde_json::Value;
 
+use crate::node::{self, TwoMemories};
 use crate::process::{output, progress};
 use crate::runner::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
@@ -28,15 +29,19 @@ repository takes its place, and a note says so.
 
 Options:
       --host HOST          wasmtime (default), jco (1.35.0, current) or
-                           jco@1.10.2 (calls between components cost it 9-14 ns,
-                           the current one 5-10 microseconds)
+                           jco@1.10.2 (calls between components cost it some ns,
+                           the current one microseconds)
       --door DOOR          component (default): ledger and collector are two components,
-                           composed; or core: linked into one, the collector's heap
-                           being memory that the ledger reads and writes itself
+                           composed; linked: the same ledger and the collector's
+                           operations are one module with one memory; fused: the
+                           composition as one module with two memories; or core: one
+                           module, whose memory the ledger reads and writes itself.
+                           On jco, component and fused take Node 24 from npm if the
+                           machine's Node is older than 22
       --numbers FORM       boxed: in the tree each number is an object; or packed:
                            short numbers, literals and arrays of them that stand
                            together share objects of some 250 bytes. The default is
-                           boxed for the component door and packed for the core door
+                           packed for the core door and boxed for the others
       --wrap-capacity N    entries of the wrap table at the start (4096)
       --wrap-limit N       entries to which it may grow (the capacity)
       --keep-decimals      keep the decimal of every number in the tree, so that
@@ -46,7 +51,8 @@ Options:
                            are understood
       --trace              use the collector for WASI hosts, with TETHER_GC set to
                            trace=1 (after what TETHER_GC holds already): a line
-                           for each collection on stderr, and pauses are timed
+                           for each collection on stderr, and pauses are timed.
+                           With the component door alone
       --json               print one JSON object instead
   -h, --help               print this
 
@@ -81,26 +87,64 @@ impl Host {
     }
 }
 
-/// Which of the collector's doors the ledger goes through.
+/// The way from the ledger to the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Door {
+    /// Two components, composed.
     Component,
+    /// One module of the ledger that imports the collector's WIT, and the collector.
+    Linked,
+    /// The composition as one module with two memories.
+    Fused,
+    /// One module of the ledger that reads and writes the heap itself, and the collector.
     Core,
 }
 
 impl Door {
+    const ALL: [Door; 4] = [Door::Component, Door::Linked, Door::Fused, Door::Core];
+
     fn parse(text: &str) -> Result<Self> {
-        match text {
-            "component" => Ok(Door::Component),
-            "core" => Ok(Door::Core),
-            _ => bail!("there is no door `{text}`: component and core are"),
-        }
+        Self::ALL.into_iter().find(|door| door.name() == text).with_context(|| {
+            format!("there is no door `{text}`: component, linked, fused and core are")
+        })
     }
 
     fn name(self) -> &'static str {
         match self {
             Door::Component => "component",
+            Door::Linked => "linked",
+            Door::Fused => "fused",
             Door::Core => "core",
+        }
+    }
+
+    /// The artifact with the ledger.
+    fn artifact(self, trace: bool) -> &'static str {
+        match (self, trace) {
+            (Door::Component, true) => "ledger-composed-wasi.wasm",
+            (Door::Component, false) => "ledger-composed.wasm",
+            (Door::Linked, _) => guests::LEDGER_LINKED,
+            (Door::Fused, _) => guests::LEDGER_FUSED,
+            (Door::Core, _) => guests::LEDGER,
+        }
+    }
+
+    /// Makes the artifact from what `build` makes.
+    fn build(self, workspace: &Workspace) -> Result<()> {
+        match self {
+            Door::Component => Ok(()),
+            Door::Linked => guests::build_ledger_linked(workspace),
+            Door::Fused => guests::build_ledger_fused(workspace),
+            Door::Core => guests::build_ledger(workspace),
+        }
+    }
+
+    /// What a module with two memories is to the artifact on jco.
+    fn memories(self) -> TwoMemories {
+        match self {
+            Door::Component => TwoMemories::Faster,
+            Door::Fused => TwoMemories::Needed,
+            Door::Linked | Door::Core => TwoMemories::Unused,
         }
     }
 }
@@ -145,9 +189,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
 fn run_ledger(workspace: &Workspace, options: &Options) -> Result<(Value, Option<i32>)> {
     announce_first_build(workspace, "about 12 minutes");
     build::build(workspace)?;
-    if options.door == Door::Core {
-        guests::build_ledger(workspace)?;
-    }
+    options.door.build(workspace)?;
     let mut host = prepare_host(workspace, options)?;
     let document = options.document.clone().unwrap_or_else(|| npm::default_document(workspace));
     let shown = workspace.display(&document);
@@ -173,11 +215,7 @@ fn unreadable(document: Option<&Path>) -> Option<String> {
 
 /// The program that runs the composition, with its arguments up to the document.
 fn prepare_host(workspace: &Workspace, options: &Options) -> Result<Command> {
-    let composition = workspace.artifact(match (options.door, options.trace) {
-        (Door::Core, _) => guests::LEDGER,
-        (Door::Component, true) => "ledger-composed-wasi.wasm",
-        (Door::Component, false) => "ledger-composed.wasm",
-    });
+    let composition = workspace.artifact(options.door.artifact(options.trace));
     let version = match options.host {
         Host::Wasmtime => {
             build_runner(workspace)?;
@@ -188,7 +226,7 @@ fn prepare_host(workspace: &Workspace, options: &Options) -> Result<Command> {
         Host::JcoCurrent => "current",
         Host::Jco1_10_2 => "1.10.2",
     };
-    let mut command = Command::new("node");
+    let mut command = Command::new(node::choose(workspace, options.door.memories())?);
     command
         .arg(npm::install_jco(workspace)?.join("run.mjs"))
         .args(["--jco", version, "--cache"])
@@ -293,7 +331,8 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
     }
     ensure!(
         options.door == Door::Component || !options.trace,
-        "--trace is of the collector for WASI hosts, which is a component: leave out --door core"
+        "--trace is of the collector for WASI hosts, which is a component: leave out --door {}",
+        options.door.name()
     );
     Ok(Some(options))
 }
@@ -392,6 +431,8 @@ mod tests {
     fn numbers_have_the_form_that_suits_the_door() {
         for (words, packed) in [
             (&["--door", "component"][..], false),
+            (&["--door", "linked"], false),
+            (&["--door", "fused"], false),
             (&["--door", "core"], true),
             (&["--door", "component", "--numbers", "packed"], true),
             (&["--door", "core", "--numbers", "boxed"], false),
@@ -402,11 +443,41 @@ mod tests {
     }
 
     #[test]
+    fn every_door_has_an_artifact_and_a_name_for_the_report() {
+        let doors = Door::ALL.map(|door| (door.name(), door.artifact(false)));
+        assert_eq!(
+            doors,
+            [
+                ("component", "ledger-composed.wasm"),
+                ("linked", "ledger-linked.wasm"),
+                ("fused", "ledger-fused.wasm"),
+                ("core", "ledger-core.wasm"),
+            ]
+        );
+        for door in Door::ALL {
+            let options = parsed(&["--door", door.name()]).unwrap();
+            assert_eq!(options.door, door);
+            assert_eq!(settings(&options)[..2], ["--door", door.name()]);
+        }
+        assert_eq!(Door::Component.artifact(true), "ledger-composed-wasi.wasm");
+    }
+
+    #[test]
+    fn only_compositions_and_what_is_fused_have_two_memories() {
+        assert_eq!(
+            Door::ALL.map(Door::memories),
+            [TwoMemories::Faster, TwoMemories::Unused, TwoMemories::Needed, TwoMemories::Unused]
+        );
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for words in [
             &["--host", "node"][..],
             &["--door", "crate"],
             &["--door", "core", "--trace"],
+            &["--door", "linked", "--trace"],
+            &["--door", "fused", "--trace"],
             &["--numbers", "small"],
             &["--wrap-capacity", "many"],
             &["--wrap-limit", "0"],

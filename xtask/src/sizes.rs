@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 
 /// Users load these over a network: what counts is their compressed size, in bytes.
 pub const GZIP_LIMITS: [(&str, u64); 3] = [
-    ("tether-gc.wasm", 21_840),
+    ("tether-gc.wasm", 21_780),
     ("tether_gc.core.wasm", 17_820),
     ("tether_gc.core-lean.wasm", 14_960),
 ];
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn artifacts_at_their_limits_pass() {
         let measured = [
-            artifact("tether-gc.wasm", 21_840, 4),
+            artifact("tether-gc.wasm", 21_780, 4),
             artifact("tether_gc.core.wasm", 17_820, 17),
             artifact("tether-gc-wasi.wasm", 90_000, 4),
             artifact("ledger.wasm", 90_000, 17),

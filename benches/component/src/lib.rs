@@ -1,5 +1,5 @@
-//! The workloads W1 and W6 as a component that imports Tether's interfaces: once with a call for
-//! each operation, once with batches. It roots the objects that a compiler would root.
+//! The workloads W1, W2, W3 and W6 as a component that imports Tether's interfaces, with a call for
+//! each operation; W1 and W6 also with batches. It roots the objects that a compiler would root.
 //!
 //! The crate is a component's core module. Natively it is empty.
 #![no_std]
@@ -17,14 +17,18 @@ mod bindings {
 }
 
 #[cfg(target_arch = "wasm32")]
+mod gcbench;
+#[cfg(target_arch = "wasm32")]
 mod handles;
+#[cfg(target_arch = "wasm32")]
+mod lists;
 #[cfg(target_arch = "wasm32")]
 mod trees;
 
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "generated: the export")]
 mod component {
-    use crate::{handles, trees};
+    use crate::{gcbench, handles, lists, trees};
 
     #[global_allocator]
     static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
@@ -43,6 +47,14 @@ mod component {
 
         fn w1_batched(max_depth: i32) -> i64 {
             trees::run(max_depth as u32, trees::Batches::new())
+        }
+
+        fn w2(stretch_depth: i32) -> i64 {
+            gcbench::run(stretch_depth as u32)
+        }
+
+        fn w3(millions: i32) -> i64 {
+            lists::run(millions as u32)
         }
 
         fn w6(thousands: i32) -> i64 {

@@ -34,24 +34,29 @@ pub fn run(max_depth: u32, mut door: impl Door) -> i64 {
 
 /// Makes and counts trees with a call for each operation.
 pub struct Calls {
-    pair: u32,
+    layout: u32,
 }
 
 impl Calls {
-    /// Defines the layout.
+    /// Defines a layout of two references.
     pub fn new() -> Self {
-        Calls { pair: define_pair() }
+        Self::of(define_pair())
+    }
+
+    /// With nodes of a layout whose first two words are references.
+    pub fn of(layout: u32) -> Self {
+        Calls { layout }
     }
 }
 
 impl Door for Calls {
     fn make(&mut self, depth: u32) -> u32 {
         if depth == 0 {
-            return must(heap::allocate(self.pair, 0));
+            return must(heap::allocate(self.layout, 0));
         }
         must(roots::push(self.make(depth - 1)));
         must(roots::push(self.make(depth - 1)));
-        let node = must(heap::allocate(self.pair, 0));
+        let node = must(heap::allocate(self.layout, 0));
         must(heap::set(node, 1, must(roots::pop())));
         must(heap::set(node, 0, must(roots::pop())));
         node

@@ -59,10 +59,13 @@ pub fn workloads(quick: bool) -> Vec<Workload> {
         }
     }
     all.extend([
-        timed("w8-w1", "w1", "w1 through the component door", 16, 10, Kind::Time),
-        timed("w8-w6", "w6", "w6 through the component door", 2000, 100, Kind::Handles),
-        timed("w8-w1-jco", "w1", "w1 through the component door, depth 10", 10, 5, Kind::Time),
-        timed("w8-w6-jco", "w6", "w6 through the component door, 0.1 M", 100, 5, Kind::Handles),
+        timed("w8-w1", "w1", "w1 through Tether's WIT", 16, 10, Kind::Time),
+        timed("w8-w2", "w2", "w2 through Tether's WIT", 18, 10, Kind::Time),
+        timed("w8-w3", "w3", "w3 through Tether's WIT", 20, 1, Kind::Time),
+        timed("w8-w6", "w6", "w6 through Tether's WIT", 2000, 100, Kind::Handles),
+        timed("w8-w1-jco", "w1", "w1 through Tether's WIT, depth 10", 10, 5, Kind::Time),
+        timed("w8-w2-jco", "w2", "w2 through Tether's WIT, depth 10", 10, 6, Kind::Time),
+        timed("w8-w6-jco", "w6", "w6 through Tether's WIT, 0.1 M", 100, 5, Kind::Handles),
     ]);
     all.extend(cliffs::workloads(quick));
     all
@@ -74,7 +77,8 @@ pub fn cells(quick: bool) -> Vec<Cell> {
     for workload in workloads(quick) {
         for engine in Engine::ALL {
             for peer in Peer::ALL {
-                if peer.runs_on(engine) && workload.runs_on(engine) && peer.has(&workload) {
+                let suits = peer.runs_on(engine) && workload.suits(peer, engine);
+                if suits && peer.has(&workload) {
                     cells.push(Cell { workload: workload.clone(), peer, engine });
                 }
             }
@@ -139,17 +143,38 @@ mod tests {
     }
 
     #[test]
-    fn components_have_workloads_of_their_own() {
+    fn guests_that_import_the_wit_have_workloads_of_their_own() {
+        let rows = |engine| names(&format!("w8-w6/{engine}")).join(" ");
         assert_eq!(
-            names("w8-w6/wasmtime-inlined"),
-            [
-                "w8-w6/tether-component/wasmtime-inlined",
-                "w8-w6/tether-batched/wasmtime-inlined",
-                "w8-w6/crossings/wasmtime-inlined"
-            ]
+            rows("wasmtime-inlined").replace("w8-w6/", "").replace("/wasmtime-inlined", ""),
+            "tether tether-component tether-batched tether-linked tether-linked-batched \
+             tether-fused tether-fused-batched crossings"
         );
-        assert_eq!(names("w8/w8-w1-jco/jco").len(), 2);
+        assert_eq!(
+            rows("wasmtime").replace("w8-w6/", "").replace("/wasmtime", ""),
+            "tether-component tether-batched crossings"
+        );
+        assert_eq!(
+            rows("v8").replace("w8-w6/", "").replace("/v8", ""),
+            "tether tether-linked tether-linked-batched tether-fused tether-fused-batched"
+        );
         assert_eq!(names("w1/tether-component"), [""; 0]);
+        assert_eq!(names("w8-w3/tether-linked-batched"), [""; 0]);
+    }
+
+    #[test]
+    fn compositions_have_small_sizes_on_the_current_jco() {
+        let sizes = |peer, engine| names(&format!("w8-w1/{peer}/{engine}")).len();
+        assert_eq!(
+            names("w8-w1/tether-component/jco"),
+            ["w8-w1-jco/tether-component/jco"],
+            "the small size alone"
+        );
+        assert_eq!(sizes("tether-component", "jco@1.10.2"), 2);
+        // The one-module peers stand beside the compositions at the small size too.
+        assert_eq!(sizes("tether-linked", "jco"), 2);
+        assert_eq!(sizes("tether-fused", "jco"), 2);
+        assert_eq!(sizes("tether-component", "wasmtime"), 1);
     }
 
     #[test]

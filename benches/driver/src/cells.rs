@@ -9,7 +9,8 @@ pub enum Engine {
     Wasmtime,
     /// V8, in Node 24.
     V8,
-    /// wasmtime, with calls between a composition's components inlined.
+    /// wasmtime as Tether's documentation advises: with calls between functions inlined, within a
+    /// module and between components.
     WasmtimeInlined,
     /// The current jco, on Node 24.
     Jco,
@@ -71,6 +72,14 @@ pub enum Peer {
     TetherComponent,
     /// Tether's component door, in batches.
     TetherBatched,
+    /// The guest of the component door, linked with the collector into one module.
+    TetherLinked,
+    /// The linked guest, in batches.
+    TetherLinkedBatched,
+    /// The composition of the component door, with its components fused into one module.
+    TetherFused,
+    /// The fused composition, in batches.
+    TetherFusedBatched,
     /// A component that acquires and releases handles, and does nothing else.
     Crossings,
 }
@@ -78,7 +87,7 @@ pub enum Peer {
 impl Peer {
     /// Every peer, in the order of the tables. Cells are measured in this order, so peers that a
     /// target compares stand close together.
-    pub const ALL: [Peer; 13] = [
+    pub const ALL: [Peer; 17] = [
         Peer::Tether,
         Peer::Boehm,
         Peer::WasmGc,
@@ -91,6 +100,10 @@ impl Peer {
         Peer::JavaScript,
         Peer::TetherComponent,
         Peer::TetherBatched,
+        Peer::TetherLinked,
+        Peer::TetherLinkedBatched,
+        Peer::TetherFused,
+        Peer::TetherFusedBatched,
         Peer::Crossings,
     ];
 
@@ -109,6 +122,10 @@ impl Peer {
             Peer::JavaScript => "javascript",
             Peer::TetherComponent => "tether-component",
             Peer::TetherBatched => "tether-batched",
+            Peer::TetherLinked => "tether-linked",
+            Peer::TetherLinkedBatched => "tether-linked-batched",
+            Peer::TetherFused => "tether-fused",
+            Peer::TetherFusedBatched => "tether-fused-batched",
             Peer::Crossings => "crossings",
         }
     }
@@ -128,44 +145,82 @@ impl Peer {
             Peer::Talc => "explicit lifetimes, the crate talc",
             Peer::WasiLibc => "explicit lifetimes, wasi-libc's dlmalloc",
             Peer::JavaScript => "plain JavaScript",
-            Peer::TetherComponent => "Tether, component door, a call for each operation",
-            Peer::TetherBatched => "Tether, component door, in batches",
+            Peer::TetherComponent => "Tether, component door, composed, a call for each operation",
+            Peer::TetherBatched => "Tether, component door, composed, in batches",
+            Peer::TetherLinked => "Tether, imported by WIT and linked, a call for each operation",
+            Peer::TetherLinkedBatched => "Tether, imported by WIT and linked, in batches",
+            Peer::TetherFused => "Tether, composed and fused, a call for each operation",
+            Peer::TetherFusedBatched => "Tether, composed and fused, in batches",
             Peer::Crossings => "a component that acquires and releases handles, and no more",
         }
     }
 
     /// Whether it is Tether, by one of its doors.
     pub fn is_tether(self) -> bool {
-        matches!(self, Peer::Tether | Peer::TetherComponent | Peer::TetherBatched)
+        self == Peer::Tether || self.is_component() && self != Peer::Crossings
     }
 
-    /// Whether its program is a component.
+    /// Whether its program is a component. On V8 alone it is that component's core module.
     pub fn is_component(self) -> bool {
+        self.is_composed() || self.is_one_module()
+    }
+
+    /// Whether its program is two components, the guest and the collector, which call each other.
+    pub fn is_composed(self) -> bool {
         matches!(self, Peer::TetherComponent | Peer::TetherBatched | Peer::Crossings)
+    }
+
+    /// Whether its program is a component of one module, made of a guest that imports the
+    /// collector's WIT.
+    pub fn is_one_module(self) -> bool {
+        matches!(
+            self,
+            Peer::TetherLinked
+                | Peer::TetherLinkedBatched
+                | Peer::TetherFused
+                | Peer::TetherFusedBatched
+        )
+    }
+
+    /// Whether it calls the collector once for many operations.
+    fn is_batched(self) -> bool {
+        matches!(self, Peer::TetherBatched | Peer::TetherLinkedBatched | Peer::TetherFusedBatched)
     }
 
     /// The function of its program that does a workload.
     pub fn export(self, workload: &Workload) -> String {
         match self {
-            Peer::TetherBatched => format!("{}-batched", workload.export),
             Peer::Crossings => "crossings".to_owned(),
+            _ if self.is_batched() => format!("{}-batched", workload.export),
             _ => workload.export.to_owned(),
         }
     }
 
-    /// Whether an engine can run its program.
+    /// Whether an engine can run its program, and is one on which its figures say something.
     pub fn runs_on(self, engine: Engine) -> bool {
         match self {
-            Peer::TetherComponent | Peer::TetherBatched | Peer::Crossings => engine != Engine::V8,
+            _ if self.is_composed() => engine != Engine::V8,
+            // A call that crosses no component costs the same on every wasmtime, and on every jco.
+            _ if self.is_one_module() => {
+                matches!(engine, Engine::WasmtimeInlined | Engine::V8 | Engine::Jco)
+            }
             Peer::WasmGcDrc => engine == Engine::Wasmtime,
             Peer::JavaScript => engine == Engine::V8,
+            Peer::Tether => !engine.is_jco(),
             _ => matches!(engine, Engine::Wasmtime | Engine::V8),
         }
     }
 
     /// Whether its program has a workload.
     pub fn has(self, workload: &Workload) -> bool {
-        if self.is_component() != workload.is_of_components() {
+        if workload.is_of_components() {
+            return match workload.kind {
+                _ if self.is_batched() => matches!(workload.export, "w1" | "w6"),
+                Kind::Handles => self.is_component() || self == Peer::Tether,
+                _ => self.is_tether(),
+            };
+        }
+        if self.is_component() {
             return false;
         }
         match workload.kind {
@@ -177,7 +232,7 @@ impl Peer {
             Kind::Time if workload.id == "w3-21" => {
                 matches!(self, Peer::Tether | Peer::Boehm | Peer::WasmGc)
             }
-            Kind::Time => self != Peer::Crossings,
+            Kind::Time => true,
         }
     }
 }
@@ -232,18 +287,35 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Whether it is done by compositions of components.
+    /// Whether it is done by guests that import the collector's WIT; the core door stands beside
+    /// them.
     pub fn is_of_components(&self) -> bool {
         self.id.starts_with("w8")
     }
 
-    /// Whether it is for an engine. jco takes microseconds for each call, so it has sizes of
-    /// its own. Node has no limit on a memory.
-    pub fn runs_on(&self, engine: Engine) -> bool {
+    /// Whether it is of the small size for calls between components on the current jco.
+    fn is_small_for_jco(&self) -> bool {
+        self.id.ends_with("-jco")
+    }
+
+    /// Whether it is for a peer on an engine that can run the peer. Node has no limit on a memory.
+    pub fn suits(&self, peer: Peer, engine: Engine) -> bool {
         if matches!(self.kind, Kind::Cliff(_)) {
             return engine == Engine::Wasmtime;
         }
-        !self.is_of_components() || engine.is_jco() == self.id.ends_with("jco")
+        if !self.is_of_components() {
+            return matches!(engine, Engine::Wasmtime | Engine::V8);
+        }
+        if self.is_small_for_jco() {
+            return engine.is_jco();
+        }
+        // The current jco takes microseconds for each call between components. And the core door
+        // on the plain wasmtime has its rows among the other peers.
+        match (peer, engine) {
+            (Peer::Tether, Engine::Wasmtime) => false,
+            (_, Engine::Jco) => !peer.is_composed(),
+            _ => true,
+        }
     }
 }
 

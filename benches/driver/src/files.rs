@@ -57,7 +57,8 @@ fn markdown(results: &Results, judged: &[Judged], date: &str, machine: &str) -> 
          ![the workloads' times](workloads.svg)\n\n\
          ![pauses against live objects](pauses.svg)\n\n\
          ## Every cell\n\n\
-         *least s* is the fastest run, *over tether* the median by Tether's, *pages* the linear\n\
+         *least s* is the fastest run, *over tether* the median by that of Tether's first row,\n\
+         which is the core door's where it runs, *pages* the linear\n\
          memory at its largest in Wasm pages, or `heap` what the engine's own collector took, in\n\
          the same unit. *M instructions* are Wasm instructions of one run, by wasmtime's fuel: an\n\
          engine's own collector runs outside of them.\n\n{}",

@@ -25,7 +25,7 @@ mod results;
 mod targets;
 
 use catalog::{cells, matches};
-use cells::{Cell, Kind, Peer};
+use cells::{Cell, Engine, Kind, Peer};
 use measure::{Hosts, Repetitions, measure};
 use peers::{Builder, Source};
 use results::Results;
@@ -51,8 +51,9 @@ Options:
                          w1,w3/tether,boehm/wasmtime: its parts, divided by /, must
                          each name the cell's workload, peer or engine; words
                          divided by , are alternatives; w7 is all pauses and
-                         w7-list one shape, cliffs are all cliffs and
-                         cliffs-wraps is one, with its level
+                         w7-list one shape, w8 is the guests that import Tether's
+                         WIT, cliffs are all cliffs and cliffs-wraps is one, with
+                         its level
       --runs N           timed runs of a cell in a process (5)
       --passes N         how often all processes are run (2; 1 with --quick)
       --no-build         take the collector as the last `cargo xtask build` made it
@@ -191,6 +192,7 @@ fn build_peers(
 /// The program that a cell runs.
 fn program_of(cell: &Cell) -> (Peer, Source) {
     let source = match cell.workload.kind {
+        _ if cell.peer.is_one_module() && cell.engine == Engine::V8 => Source::CoreModule,
         Kind::Handles if !cell.peer.is_component() => Source::Handles,
         Kind::Cliff(_) => Source::Cliffs,
         _ => Source::Workloads,

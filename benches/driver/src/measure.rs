@@ -13,6 +13,9 @@ use crate::cells::{Cell, Engine, Kind, Peer};
 
 const NODE_DRIVER: &str = "benches/node/bench.mjs";
 
+/// The calls that wasmtime inlines if it is set up as Tether's documentation advises.
+const INLINE: &str = "between";
+
 /// The time after which a run of a cliff is given up.
 const TIME_OUT_SECONDS: u32 = 60;
 
@@ -61,7 +64,7 @@ impl Hosts {
                     command.arg("--component");
                 }
                 if cell.engine == Engine::WasmtimeInlined {
-                    command.arg("--inline");
+                    command.args(["--inline", INLINE]);
                 }
             }
             Engine::Jco => drop(command.args(["--jco", "current", "--cache"]).arg(&self.jco_cache)),

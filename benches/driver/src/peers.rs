@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use xtask::cli::tether;
+use xtask::cli::{tether, tether_link};
 use xtask::debian::{CTools, ensure_c_toolchain};
 use xtask::npm;
 use xtask::process::{cargo, output, progress, run};
@@ -44,6 +44,10 @@ const WASM_OPT_FLAGS: [&str; 8] = [
 
 const WASM_GC_FLAGS: [&str; 3] = ["-O3", "--enable-gc", "--enable-reference-types"];
 
+/// The memory of a guest that `tether link` takes is the collector's, and the guest's stack and
+/// data lie in the first MiB.
+const LINKED_GUEST_ARGS: [&str; 2] = ["--import-memory", "-zstack-size=65536"];
+
 /// The crate that ships Boehm's collector, bdwgc 8.3.
 const BOEHM_CRATE: (&str, &str) = ("bdwgc-alloc-sys", "0.6.16");
 
@@ -66,11 +70,14 @@ pub enum Source {
     Handles,
     /// The program with the cliffs.
     Cliffs,
+    /// The core module of a program that is a component of one module.
+    CoreModule,
 }
 
 impl Source {
     /// Every one.
-    pub const ALL: [Source; 3] = [Source::Workloads, Source::Handles, Source::Cliffs];
+    pub const ALL: [Source; 4] =
+        [Source::Workloads, Source::Handles, Source::Cliffs, Source::CoreModule];
 }
 
 /// Builds peers.
@@ -112,6 +119,8 @@ impl<'a> Builder<'a> {
             }
             Peer::JavaScript => Ok(self.source("javascript/workloads.mjs")),
             Peer::TetherComponent | Peer::TetherBatched | Peer::Crossings => self.composition(),
+            Peer::TetherLinked | Peer::TetherLinkedBatched => self.linked(source),
+            Peer::TetherFused | Peer::TetherFusedBatched => self.fused(source),
         }
     }
 
@@ -301,25 +310,34 @@ impl<'a> Builder<'a> {
         Ok(program)
     }
 
-    /// The guest, composed with the collector that drains.
-    fn composition(&self) -> Result<PathBuf> {
-        progress("building the guest for the component door");
-        run(
-            cargo(self.workspace)
-                .args(["rustc", "--quiet", "--package", "tether-bench-component", "--lib"])
-                .args(["--profile", "bench-guest", "--target", WASM_TARGET])
-                .args(["--crate-type", "cdylib"]),
-            "building the guest for the component door",
-        )?;
+    /// The core module of the guest that imports the collector's WIT, compiled with some more
+    /// options for wasm-ld.
+    fn guest(&self, name: &str, link_args: &[&str]) -> Result<PathBuf> {
+        progress("building the guest that imports Tether's WIT");
+        let mut rustc = cargo(self.workspace);
+        rustc
+            .args(["rustc", "--quiet", "--package", "tether-bench-component", "--lib"])
+            .args(["--profile", "bench-guest", "--target", WASM_TARGET])
+            .args(["--crate-type", "cdylib", "--"])
+            .args(link_args.iter().map(|arg| format!("-Clink-arg={arg}")));
+        run(&mut rustc, "building the guest that imports Tether's WIT")?;
         let built = self
             .workspace
             .target()
             .join(WASM_TARGET)
             .join("bench-guest/tether_bench_component.wasm");
+        let guest = self.folder.join(name);
+        fs::copy(&built, &guest).with_context(|| format!("cannot copy {}", built.display()))?;
+        Ok(guest)
+    }
+
+    /// The guest, composed with the collector that drains.
+    fn composition(&self) -> Result<PathBuf> {
+        let module = self.guest("component-guest.wasm", &[])?;
         let guest = self.folder.join("component.wasm");
         let composed = self.folder.join("component-composed.wasm");
         run(
-            tether(self.workspace, "encode").arg(&built).arg("-o").arg(&guest),
+            tether(self.workspace, "encode").arg(&module).arg("-o").arg(&guest),
             "making a component of the guest",
         )?;
         run(
@@ -331,6 +349,39 @@ impl<'a> Builder<'a> {
             "composing the guest with the collector",
         )?;
         Ok(composed)
+    }
+
+    /// The guest, linked with the collector: a component, or its core module.
+    fn linked(&self, source: Source) -> Result<PathBuf> {
+        let guest = self.guest("linked-guest.wasm", &LINKED_GUEST_ARGS)?;
+        let mut link = tether_link(self.workspace)?;
+        let linked = self.of_one_module(&mut link, "component-linked", source);
+        run(link.arg(&guest), "linking the guest with the collector")?;
+        Ok(linked)
+    }
+
+    /// The composition, fused: a component, or its core module.
+    fn fused(&self, source: Source) -> Result<PathBuf> {
+        let composed = self.composition()?;
+        run(
+            cargo(self.workspace).args(["build", "--package", "tether-fuse"]),
+            "building `tether-fuse`",
+        )?;
+        let mut fuse = tether(self.workspace, "fuse");
+        let fused = self.of_one_module(&mut fuse, "component-fused", source);
+        run(fuse.arg(&composed), "fusing the composition")?;
+        Ok(fused)
+    }
+
+    /// Adds the output of `tether link` or `tether fuse` to the command, and gives its path.
+    fn of_one_module(&self, command: &mut Command, name: &str, source: Source) -> PathBuf {
+        let (name, options) = match source {
+            Source::CoreModule => (format!("{name}.core.wasm"), &["--core"][..]),
+            _ => (format!("{name}.wasm"), &[][..]),
+        };
+        let made = self.folder.join(name);
+        command.args(options).arg("-o").arg(&made);
+        made
     }
 
     fn optimise(&self, from: &Path, to: &Path, flags: &[&str]) -> Result<()> {

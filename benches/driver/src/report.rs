@@ -12,8 +12,8 @@ use crate::measure::Measurement;
 use crate::results::Results;
 use crate::targets::{Judged, Measure};
 
-/// A table for each workload of time, with each peer's ratio: how often it takes
-/// Tether's time.
+/// A table for each workload of time, with each peer's ratio: how often it takes the time of
+/// Tether's first row, which is the core door's if that is in the table.
 pub fn workload_tables(results: &Results) -> String {
     let mut text = String::new();
     for (id, engine) in tables_of(results) {
@@ -22,10 +22,10 @@ pub fn workload_tables(results: &Results) -> String {
             .filter(|(cell, _)| cell.workload.id == id && cell.engine == engine)
             .collect();
         let workload = &cells[0].0.workload;
-        let ours = results
-            .get(&id, Peer::Tether, engine)
-            .or_else(|| results.get(&id, Peer::TetherComponent, engine))
-            .map(|measured| measured.median_seconds(workload.kind));
+        let ours = cells
+            .iter()
+            .find(|(cell, _)| cell.peer.is_tether())
+            .map(|(_, measured)| measured.median_seconds(workload.kind));
         let rows: Vec<Vec<String>> =
             cells.iter().map(|(cell, measured)| row(cell, measured, ours)).collect();
         let _ =
@@ -240,6 +240,8 @@ pub fn to_json(results: &Results, judged: &[Judged], errors: &[String]) -> Value
 fn door(peer: Peer) -> &'static str {
     match peer {
         Peer::Tether => "core",
+        Peer::TetherLinked | Peer::TetherLinkedBatched => "linked",
+        Peer::TetherFused | Peer::TetherFusedBatched => "fused",
         _ if peer.is_component() => "component",
         _ => "",
     }

@@ -9,11 +9,11 @@ use crate::results::Results;
 pub enum Measure {
     /// Tether's median time over a peer's, of the same run.
     TimeOver(Peer),
-    /// Tether's median time through the component door over the core door's.
-    TimeOverCore {
-        /// The core door's workload.
-        workload: &'static str,
-    },
+    /// Tether's median time over the core door's on an engine, which differs from the target's if
+    /// the core door does not run there.
+    TimeOverCore(Engine),
+    /// Tether's median time over its own on another engine.
+    TimeOverEngine(Engine),
     /// Tether's peak pages over a peer's.
     PagesOver(Peer),
     /// Nanoseconds an operation, of Tether's own.
@@ -64,22 +64,25 @@ const fn target(workload: &'static str, engine: Engine, measure: Measure, limit:
     Target { workload, engine, ours: Peer::Tether, measure, limit }
 }
 
-const fn through_component(
+/// A target of a guest that imports Tether's WIT.
+const fn by_wit(
     workload: &'static str,
+    engine: Engine,
     ours: Peer,
     measure: Measure,
     limit: f64,
 ) -> Target {
-    Target { workload, engine: WasmtimeInlined, ours, measure, limit }
+    Target { workload, engine, ours, measure, limit }
 }
 
-use Engine::{V8, Wasmtime, WasmtimeInlined};
+use Engine::{Jco, V8, Wasmtime, WasmtimeInlined};
 use Measure::{
-    NanosecondsEach, NanosecondsMarked, PagesOver, Released, TimeOver, TimeOverCore, UnreleasedPeak,
+    NanosecondsEach, NanosecondsMarked, PagesOver, Released, TimeOver, TimeOverCore,
+    TimeOverEngine, UnreleasedPeak,
 };
 
 /// Every target.
-pub const TARGETS: [Target; 43] = [
+pub const TARGETS: [Target; 52] = [
     target("w1", Wasmtime, TimeOver(Peer::Boehm), 0.60),
     target("w1", V8, TimeOver(Peer::Boehm), 0.60),
     target("w1", V8, TimeOver(Peer::WasmGc), 1.0),
@@ -118,11 +121,22 @@ pub const TARGETS: [Target; 43] = [
     target("w2", V8, PagesOver(Peer::Boehm), 1.3),
     target("w3", V8, PagesOver(Peer::Boehm), 1.3),
     target("w4", V8, PagesOver(Peer::Boehm), 1.3),
-    through_component("w8-w1", Peer::TetherComponent, TimeOverCore { workload: "w1" }, 3.0),
-    through_component("w8-w1", Peer::TetherBatched, TimeOverCore { workload: "w1" }, 3.0),
-    through_component("w8-w6", Peer::TetherComponent, TimeOver(Peer::Crossings), 1.3),
-    through_component("w8-w6", Peer::TetherBatched, TimeOver(Peer::Crossings), 1.3),
-    through_component("w8-w6", Peer::TetherBatched, Released, 1.0),
+    by_wit("w8-w1", WasmtimeInlined, Peer::TetherComponent, TimeOverCore(WasmtimeInlined), 3.0),
+    by_wit("w8-w1", WasmtimeInlined, Peer::TetherBatched, TimeOverCore(WasmtimeInlined), 3.0),
+    by_wit("w8-w6", WasmtimeInlined, Peer::TetherComponent, TimeOver(Peer::Crossings), 1.3),
+    by_wit("w8-w6", WasmtimeInlined, Peer::TetherBatched, TimeOver(Peer::Crossings), 1.3),
+    by_wit("w8-w6", WasmtimeInlined, Peer::TetherBatched, Released, 1.0),
+    by_wit("w8-w1", WasmtimeInlined, Peer::TetherLinked, TimeOverCore(WasmtimeInlined), 3.0),
+    by_wit("w8-w1", V8, Peer::TetherLinked, TimeOverCore(V8), 3.0),
+    by_wit("w8-w1", Jco, Peer::TetherLinked, TimeOverCore(V8), 3.0),
+    // On wasmtime a component's call to the host costs more than a core module's, so a component is
+    // compared with one that only makes these calls.
+    by_wit("w8-w6", WasmtimeInlined, Peer::TetherLinked, TimeOver(Peer::Crossings), 1.3),
+    by_wit("w8-w6", V8, Peer::TetherLinked, TimeOverCore(V8), 1.1),
+    by_wit("w8-w6", Jco, Peer::TetherLinked, TimeOverCore(V8), 1.1),
+    by_wit("w8-w6", Jco, Peer::TetherLinked, Released, 1.0),
+    by_wit("w8-w1", WasmtimeInlined, Peer::TetherFused, TimeOver(Peer::TetherComponent), 0.7),
+    by_wit("w8-w1", Jco, Peer::TetherFused, TimeOverEngine(WasmtimeInlined), 1.5),
 ];
 
 /// The clock of a measurement that counts.
@@ -137,7 +151,9 @@ impl Target {
     pub fn describe(&self) -> String {
         match self.measure {
             TimeOver(peer) => format!("time over {}", peer.name()),
-            TimeOverCore { .. } => "time over the core door".to_owned(),
+            TimeOverCore(engine) if engine == self.engine => "time over the core door".to_owned(),
+            TimeOverCore(engine) => format!("time over the core door on {}", engine.name()),
+            TimeOverEngine(engine) => format!("time over its own on {}", engine.name()),
             PagesOver(peer) => format!("peak pages over {}", peer.name()),
             NanosecondsEach { .. } => "ns an object".to_owned(),
             NanosecondsMarked { .. } => "ns a live object, the worst shape and size".to_owned(),
@@ -156,10 +172,13 @@ impl Target {
                 let seconds = seconds_of(ours(self.workload)?);
                 Some(seconds / seconds_of(theirs))
             }
-            TimeOverCore { workload } => {
-                let core = results.get(workload, Peer::Tether, Engine::Wasmtime)?;
-                let seconds = seconds_of(ours(self.workload)?);
-                Some(seconds / seconds_of(core))
+            TimeOverCore(engine) => {
+                let core = results.get(self.workload, Peer::Tether, engine)?;
+                Some(seconds_of(ours(self.workload)?) / seconds_of(core))
+            }
+            TimeOverEngine(engine) => {
+                let there = results.get(self.workload, self.ours, engine)?;
+                Some(seconds_of(ours(self.workload)?) / seconds_of(there))
             }
             PagesOver(peer) => {
                 let theirs = results.get(self.workload, peer, self.engine)?.peak_pages?;
@@ -203,7 +222,7 @@ pub fn judge(results: &Results) -> Vec<Judged> {
         .filter_map(|target| {
             let figure = target.figure(results, wall_seconds)?;
             let by_cpu = match target.measure {
-                TimeOver(_) | TimeOverCore { .. } => {
+                TimeOver(_) | TimeOverCore(_) | TimeOverEngine(_) => {
                     target.figure(results, Measurement::median_cpu_seconds)
                 }
                 _ => None,
@@ -247,6 +266,31 @@ mod tests {
         assert_eq!(
             figures,
             [(TimeOver(Peer::Boehm), 0.5, true), (PagesOver(Peer::Boehm), 1.3, true)]
+        );
+    }
+
+    #[test]
+    fn one_module_is_compared_with_the_core_door_with_the_composition_and_between_engines() {
+        let judged = judge(&results(&[
+            ("w8-w1/tether/wasmtime-inlined", took(1.0, 1)),
+            ("w8-w1/tether-component/wasmtime-inlined", took(4.0, 1)),
+            ("w8-w1/tether-fused/wasmtime-inlined", took(2.0, 1)),
+            ("w8-w1/tether/v8", took(0.5, 1)),
+            ("w8-w1/tether-linked/jco", took(2.0, 1)),
+            ("w8-w1/tether-fused/jco", took(3.0, 1)),
+        ]));
+        let seen: Vec<_> = judged
+            .iter()
+            .map(|one| (one.target.ours.name(), one.target.describe(), one.figure, one.met))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("tether-component", "time over the core door".to_owned(), 4.0, false),
+                ("tether-linked", "time over the core door on v8".to_owned(), 4.0, false),
+                ("tether-fused", "time over tether-component".to_owned(), 0.5, true),
+                ("tether-fused", "time over its own on wasmtime-inlined".to_owned(), 1.5, true),
+            ]
         );
     }
 

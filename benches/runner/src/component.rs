@@ -1,13 +1,13 @@
-//! Compositions of a guest and the collector on wasmtime, with and without
-//! inlining of calls between them.
+//! Components on wasmtime: a guest composed with the collector, or made one module with it.
 
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, Inlining, Store, StoreContextMut};
+use wasmtime::{Config, Engine, Store, StoreContextMut};
 
 use crate::host::Host;
+use crate::inline::Inline;
 use crate::module::{Run, Stopwatch, in_anyhow};
 
 const HOST: &str = "tether:bench/host@0.1.0";
@@ -23,12 +23,10 @@ pub struct Composition {
 impl Composition {
     /// Compiles a composition. No world here is concurrent, so the bookkeeping for
     /// that is off, as Tether's documentation advises.
-    pub fn load(path: &Path, inlines: bool, has_fuel: bool) -> Result<Self> {
+    pub fn load(path: &Path, inline: Inline, has_fuel: bool) -> Result<Self> {
         let mut config = Config::new();
         config.concurrency_support(false).consume_fuel(has_fuel);
-        if inlines {
-            config.compiler_inlining(Inlining::InterModule);
-        }
+        inline.configure(&mut config);
         let engine = Engine::new(&config).map_err(in_anyhow)?;
         let component = Component::from_file(&engine, path)
             .map_err(|error| anyhow!("cannot compile {}: {error:?}", path.display()))?;

@@ -16,9 +16,11 @@ use serde_json::json;
 
 mod component;
 mod host;
+mod inline;
 mod module;
 
 use crate::component::Composition;
+use crate::inline::Inline;
 use crate::module::{Collector, Module, Run};
 
 const HELP: &str = "\
@@ -32,7 +34,8 @@ Options:
   --warm-up COUNT    runs before them (1)
   --collector NAME   wasmtime's own for Wasm GC: copying (default) or drc
   --component        the file is a component
-  --inline           inline calls between a component's modules
+  --inline WHICH     inline small calls: no (default); between, those between a
+                     component's modules; or yes, those within a module too
   --fuel             count instructions in one more run
   --most-pages N     the most Wasm pages to which a module's memory may grow
   --time-out SECONDS give up if a run takes longer (but the run that counts
@@ -53,16 +56,17 @@ struct Options {
     budget: Duration,
     warm_up: u32,
     kind: Kind,
+    inline: Inline,
     fuel: bool,
     most_pages: Option<usize>,
     time_out: Option<Duration>,
 }
 
-/// The kind of the file, and how it is compiled.
+/// The kind of the file.
 #[derive(Clone, Copy)]
 enum Kind {
     Module(Collector),
-    Component { inlines: bool },
+    Component,
 }
 
 /// The file, compiled.
@@ -75,11 +79,11 @@ impl Program {
     fn load(options: &Options, has_fuel: bool) -> Result<Self> {
         Ok(match options.kind {
             Kind::Module(collector) => {
-                let most_pages = options.most_pages;
-                Program::Module(Module::load(&options.file, collector, has_fuel, most_pages)?)
+                let Options { file, inline, most_pages, .. } = options;
+                Program::Module(Module::load(file, collector, *inline, has_fuel, *most_pages)?)
             }
-            Kind::Component { inlines } => {
-                Program::Component(Composition::load(&options.file, inlines, has_fuel)?)
+            Kind::Component => {
+                Program::Component(Composition::load(&options.file, options.inline, has_fuel)?)
             }
         })
     }
@@ -170,7 +174,7 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
     let mut words = Vec::new();
     let (mut runs, mut warm_up, mut budget) = (5, 1, 10);
     let mut collector = Collector::Copying;
-    let (mut fuel, mut is_component, mut inlines) = (false, false, false);
+    let (mut fuel, mut is_component, mut inline) = (false, false, Inline::No);
     let (mut most_pages, mut time_out) = (None, None);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -184,7 +188,7 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
                 time_out = Some(Duration::from_secs(parser.value()?.parse()?));
             }
             Arg::Long("component") => is_component = true,
-            Arg::Long("inline") => inlines = true,
+            Arg::Long("inline") => inline = parser.value()?.parse()?,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             Arg::Value(word) => words.push(word),
             other => return Err(other.unexpected().into()),
@@ -200,9 +204,10 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
         budget: Duration::from_secs(budget),
         warm_up,
         kind: match is_component {
-            true => Kind::Component { inlines },
+            true => Kind::Component,
             false => Kind::Module(collector),
         },
+        inline,
         fuel,
         most_pages,
         time_out,

@@ -9,6 +9,7 @@ use cpu_time::ProcessTime;
 use wasmtime::{Caller, Config, Engine, Extern, Instance, Linker, Store, StoreLimitsBuilder};
 
 use crate::host::{Counts, Host};
+use crate::inline::Inline;
 
 const WASI: &str = "wasi_snapshot_preview1";
 
@@ -94,6 +95,7 @@ impl Module {
     pub fn load(
         path: &Path,
         collector: Collector,
+        inline: Inline,
         has_fuel: bool,
         most_pages: Option<usize>,
     ) -> Result<Self> {
@@ -103,6 +105,7 @@ impl Module {
             Collector::Copying => wasmtime::Collector::Copying,
             Collector::ReferenceCounting => wasmtime::Collector::DeferredReferenceCounting,
         });
+        inline.configure(&mut config);
         let engine = Engine::new(&config).map_err(in_anyhow)?;
         let module = wasmtime::Module::from_file(&engine, path)
             .map_err(|error| anyhow!("cannot compile {}: {error:?}", path.display()))?;

@@ -21,7 +21,8 @@ Options:
   --wrap-limit N       entries to which it may grow
   --keep-decimals      keep the decimal of every number
   --pack-numbers       put numbers that stand together into one object
-  --door NAME          the collector's door, for the report (component)
+  --door NAME          how the ledger comes to the collector, for the report: component
+                       (default), linked, fused or core
   --heap-limit N       bytes that the collector may take
   --gc-options TEXT    the environment variable TETHER_GC
   --echo-trace         copy the collector's trace to stderr

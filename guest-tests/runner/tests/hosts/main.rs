@@ -15,6 +15,7 @@ mod core_abi;
 mod core_door;
 mod differential;
 mod guests;
+mod harness;
 mod ledger;
 mod limits;
 mod malformed;
