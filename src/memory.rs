@@ -17,14 +17,14 @@ pub(crate) mod supply;
 /// Byte-addressed memory whose pages can be taken and given back.
 ///
 /// The caller of a load or a store passes addresses in pages that were taken and not given back. An
-/// implementation may panic on other addresses, and need not. Values are little-endian. A load's
-/// address is a multiple of its size; a store's address may be any.
+/// implementation may panic on other addresses, and need not. Values are little-endian. The
+/// address of a load of one word is a multiple of 4; any other address may be any.
 pub trait Memory {
     /// Loads a byte.
     fn load_u8(&self, address: u32) -> u8;
     /// Loads a word.
     fn load_u32(&self, address: u32) -> u32;
-    /// Loads two words.
+    /// Loads two words, at any address.
     fn load_u64(&self, address: u32) -> u64;
     /// Stores a byte.
     fn store_u8(&mut self, address: u32, value: u8);

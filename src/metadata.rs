@@ -105,6 +105,21 @@ pub fn template_references(template: u64) -> u64 {
     (0..TEMPLATE_GRANULES).fold(0, |references, granule| references | bits(granule))
 }
 
+/// Returns true if the object with this start byte has a word `index`, and `index` is one of the
+/// first 16: no granule in front of the word's is the last.
+#[inline(always)]
+pub fn has_word<M: Memory>(memory: &M, start: u32, index: u32) -> bool {
+    const ENDS: u64 = u64::from_ne_bytes([END; TEMPLATE_GRANULES as usize]);
+    let granule = index / GRANULE_WORDS;
+    // Every object has a first granule.
+    granule == 0
+        || granule < TEMPLATE_GRANULES && {
+            // Behind the object's end there may be anything, even other than metadata.
+            let in_front = (1 << (granule * 8)) - 1;
+            memory.load_u64(start) & ENDS & in_front == 0
+        }
+}
+
 /// Describes a new object by a template with a colour. The object's metadata bytes were zero.
 #[inline(never)]
 pub fn store_template<M: Memory>(memory: &mut M, mut start: u32, granules: u32, mut template: u64) {

@@ -53,14 +53,13 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.try_get(object, index).map_or_else(|| self.get_in_full(object, index), Ok)
     }
 
-    /// [`get`](Self::get), of a word in the first granule of an object in a block.
+    /// [`get`](Self::get), of one of the first 16 words of an object in a block.
     #[inline(always)]
     pub fn try_get(&self, object: Reference, index: u32) -> Option<u32> {
-        // Every object has a first granule.
-        if index >= GRANULE_WORDS {
+        let start = self.find_in_block(object)?;
+        if !metadata::has_word(&self.supply.memory, start, index) {
             return None;
         }
-        self.find_in_block(object)?;
         Some(self.supply.memory.load_u32(object + index * WORD_BYTES))
     }
 
@@ -81,14 +80,20 @@ impl<M: Memory, O: Observer> Heap<M, O> {
             .map_or_else(|| self.set_in_full(object, index, value), Ok)
     }
 
-    /// [`set`](Self::set), of a word in the first granule of an object in a block.
+    /// [`set`](Self::set), of one of the first 16 words of an object in a block.
     #[inline(always)]
     pub fn try_set(&mut self, object: Reference, index: u32, value: u32) -> Option<()> {
-        if index >= GRANULE_WORDS {
+        let start = self.find_in_block(object)?;
+        let memory = &self.supply.memory;
+        if !metadata::has_word(memory, start, index) {
             return None;
         }
-        let start = self.find_in_block(object)?;
-        let is_reference = self.supply.memory.load_u8(start) & (REFERENCE_0 << index) != 0;
+        let byte = match index / GRANULE_WORDS {
+            // This byte was loaded already.
+            0 => memory.load_u8(start),
+            granule => memory.load_u8(start + granule),
+        };
+        let is_reference = byte & (REFERENCE_0 << (index % GRANULE_WORDS)) != 0;
         if is_reference && value != 0 {
             self.find_in_block(value)?;
         }

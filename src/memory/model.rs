@@ -156,8 +156,15 @@ impl Memory for ModelMemory {
     }
 
     fn load_u64(&self, address: u32) -> u64 {
-        debug_assert!(address & 7 == 0, "unaligned access at {address:#x}");
-        u64::from_le_bytes(self.granules[self.place(address, 8) / 8])
+        let at = self.place(address, 8);
+        let low = u64::from_le_bytes(self.granules[at / 8]);
+        match at % 8 {
+            0 => low,
+            skipped => {
+                let high = u64::from_le_bytes(self.granules[at / 8 + 1]);
+                low >> (skipped * 8) | high << (64 - skipped * 8)
+            }
+        }
     }
 
     fn store_u8(&mut self, address: u32, value: u8) {

@@ -160,3 +160,25 @@ fn searches_find_what_is_there_byte_by_byte() {
         }
     }
 }
+
+#[test]
+fn an_object_has_the_words_up_to_its_end_and_no_others() {
+    let (mut memory, block) = block();
+    let first = first_metadata(block);
+    let end = metadata_end(block);
+    for granules in 1..=12 {
+        // In the middle of a block, where another object follows, and at its end.
+        for start in [first + 5, end - granules] {
+            memory.fill(first, end - first, COLOUR_A | END);
+            memory.fill(start, granules, 0);
+            memory.store_u8(start, COLOUR_B);
+            let last = start + granules - 1;
+            let byte = memory.load_u8(last);
+            memory.store_u8(last, byte | END);
+            for index in 0..40 {
+                let has = index < granules * GRANULE_WORDS && index < 16;
+                assert_eq!(has_word(&memory, start, index), has, "{index} of {granules} granules");
+            }
+        }
+    }
+}
