@@ -149,7 +149,8 @@ pub fn small_document() -> Vec<u8> {
     std::fs::read(manifest_folder().join("../ledger/documents/small.json")).unwrap()
 }
 
-fn artifacts() -> PathBuf {
+/// The folder of the artifacts.
+pub fn artifacts() -> PathBuf {
     env::var_os("TETHER_ARTIFACTS")
         .map_or_else(|| manifest_folder().join("../../target/tether"), PathBuf::from)
 }
