@@ -328,6 +328,20 @@ impl Base {
     }
 }
 
+/// A module without its custom sections.
+pub fn without_names(module: &[u8]) -> Result<Vec<u8>> {
+    let mut bare = Module::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload?;
+        if !matches!(payload, Payload::CustomSection(_))
+            && let Some((id, range)) = payload.as_section()
+        {
+            bare.section(&RawSection { id, data: &module[range] });
+        }
+    }
+    Ok(bare.finish())
+}
+
 /// The merged module with the exports of the plan alone.
 pub fn publish(merged: &[u8], plan: &Plan) -> Result<Vec<u8>> {
     let mut published = Module::new();

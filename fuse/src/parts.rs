@@ -11,7 +11,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use wasm_encoder::ValType;
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::{Parser, Validator, WasmFeatures};
 use wasmtime_environ::component::{
     CanonicalOptions, CanonicalOptionsDataModel, Component, ComponentTypes, ComponentTypesBuilder,
     CoreDef, Export, ExportItem, ExtractMemory, ExtractPostReturn, ExtractRealloc,
@@ -245,6 +245,11 @@ fn part_name(parts: &[Part], part: usize) -> String {
 /// Takes a composed component apart. Errors: the bytes are not a valid component, or it uses
 /// what cannot be fused.
 pub fn read(component: &[u8]) -> Result<Composition> {
+    ensure!(
+        !component.starts_with(b"\0asm") || Parser::is_component(component),
+        "the file is a core module, which is one already; `tether link` merges a core module with \
+         the collector"
+    );
     check_features(component)?;
     let tunables = Tunables { concurrency_support: false, ..Tunables::default_host() };
     let mut validator = Validator::new_with_features(FEATURES);
@@ -312,6 +317,16 @@ impl<'a, 'data> Reader<'a, 'data> {
             post_returns: BTreeMap::new(),
             parts: Vec::new(),
         };
+        // The parts come first, so that each refusal can name one.
+        for step in &component.initializers {
+            if let GlobalInitializer::InstantiateModule(
+                InstantiateModule::Static(module, _),
+                Some(of),
+            ) = step
+            {
+                reader.add_to_part(*of, *module);
+            }
+        }
         for step in &component.initializers {
             reader.step(step)?;
         }
@@ -321,9 +336,6 @@ impl<'a, 'data> Reader<'a, 'data> {
     fn step(&mut self, step: &'a GlobalInitializer) -> Result<()> {
         match step {
             GlobalInitializer::InstantiateModule(InstantiateModule::Static(module, args), of) => {
-                if let Some(component) = of {
-                    self.add_to_part(*component, *module);
-                }
                 self.instances.push(Instance { module: *module, args, component: *of });
             }
             GlobalInitializer::InstantiateModule(InstantiateModule::Import(import, _), _) => {

@@ -103,6 +103,11 @@ impl Plan {
             "the component exports no function, so nothing in it would ever run: compose it with \
              the part that exports the program's functions as the first"
         );
+        ensure!(
+            composition.parts.len() > 1,
+            "the component has one part, so there is nothing to fuse: `tether compose` connects two \
+             components"
+        );
         let mut planner = Planner {
             composition,
             leaving,

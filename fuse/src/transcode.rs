@@ -6,6 +6,7 @@
 use anyhow::{Context, Result};
 use wasmtime_environ::component::{FixedEncoding, Transcode};
 
+use crate::modules::without_names;
 use crate::parts::Item;
 use crate::plan::BASE;
 
@@ -33,5 +34,7 @@ pub fn transcoder(operation: Transcode, from: Item, to: Item, name: &str) -> Res
          {FUNCTIONS}
          (export \"{name}\" (func ${function})))"
     );
-    wat::parse_str(&text).with_context(|| format!("the transcoder {function} cannot be assembled"))
+    let module = wat::parse_str(&text)
+        .with_context(|| format!("the transcoder {function} cannot be assembled"))?;
+    without_names(&module)
 }

@@ -45,7 +45,7 @@ fn lists(both: bool, asks: bool) -> String {
         format!(
             r#"(func (export "{name}") (result (list u32))
                 (canon lift (core func $instance "list")
-                    (memory $instance "memory") (realloc (func $instance "realloc"))))"#
+                    (memory (core memory $instance "memory")) (realloc (core func $instance "realloc"))))"#
         )
     };
     let export = r#"(func (export "list") (result i32) (i32.const 8))"#;
@@ -53,7 +53,7 @@ fn lists(both: bool, asks: bool) -> String {
         (
             r#"(import "host" (func $host (result (list u32))))"#,
             r#"(core func $core-host (canon lower (func $host)
-                (memory $memory "memory") (realloc (func $memory "realloc"))))"#,
+                (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))"#,
             r#"(import "host" "host" (func (param i32)))"#,
             r#"(with "host" (instance (export "host" (func $core-host))))"#,
         )
@@ -88,7 +88,7 @@ fn lists(both: bool, asks: bool) -> String {
                 (core instance $memory (instantiate $memory-module))
                 {lower}
                 (core func $core-list (canon lower (func $list)
-                    (memory $memory "memory") (realloc (func $memory "realloc"))))
+                    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
                 (core module $module {core_import}
                     (import "" "memory" (memory $memory 1))
                     (import "" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
@@ -190,7 +190,7 @@ fn a_part_is_named_by_its_number_and_its_exports() {
             (instance $part (instantiate $part))
             (export "part" (instance $part)))"#,
     );
-    assert!(told.contains("resource"), "{told}");
+    assert!(told.contains("part 1 (which exports thing) defines a resource"), "{told}");
 }
 
 #[test]
@@ -222,8 +222,9 @@ fn what_cannot_be_fused_is_refused_by_name() {
         (func (export "g") (canon lift (core func $instance "g"))))"#;
     assert!(refusal(asynchronous).contains("async"));
     assert!(refusal("(component)").contains("exports no function"));
-    assert!(refusal("(module)").contains("core module"), "{}", refusal("(module)"));
-    let error = fuse(b"\0asm no component", &Request::default(), &binaryen()).unwrap_err();
+    assert!(refusal("(module)").contains("`tether link`"));
+    assert!(refusal(&part("")).contains("has one part"));
+    let error = fuse(b"no component", &Request::default(), &binaryen()).unwrap_err();
     assert!(format!("{error:#}").contains("not a valid component"), "{error:#}");
     let modules = r#"(component (import "m" (core module $m (export "f" (func))))
         (core instance $i (instantiate $m)) (func (export "f") (canon lift (core func $i "f"))))"#;

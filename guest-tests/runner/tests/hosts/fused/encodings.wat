@@ -26,14 +26,14 @@
     (core instance $instance (instantiate $module (with "" (instance $memory))))
     (func (export "echo") (param "text" string) (result string)
       (canon lift (core func $instance "echo") string-encoding=CALLEE
-        (memory $memory "memory") (realloc (func $memory "realloc")))))
+        (memory (core memory $memory "memory")) (realloc (core func $memory "realloc")))))
   (component $caller
     (import "echo" (func $echo (param "text" string) (result string)))
     (alias outer 1 $memory (core module $memory))
     (core instance $memory (instantiate $memory))
     (core func $core-echo
       (canon lower (func $echo) string-encoding=CALLER
-        (memory $memory "memory") (realloc (func $memory "realloc"))))
+        (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
     (core module $module
       (import "" "memory" (memory 1))
       (import "" "echo" (func $echo (param i32 i32 i32)))
@@ -53,10 +53,10 @@
         (export "echo" (func $core-echo))))))
     (func (export "text") (param "text" string) (result string)
       (canon lift (core func $instance "text") string-encoding=CALLER
-        (memory $memory "memory") (realloc (func $memory "realloc"))))
+        (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
     (func (export "raw") (param "bytes" (list u8)) (param "units" u32) (result (list u8))
       (canon lift (core func $instance "raw")
-        (memory $memory "memory") (realloc (func $memory "realloc")))))
+        (memory (core memory $memory "memory")) (realloc (core func $memory "realloc")))))
   (instance $callee (instantiate $callee))
   (instance $caller (instantiate $caller (with "echo" (func $callee "echo"))))
   (export "text" (func $caller "text"))
