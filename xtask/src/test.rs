@@ -23,7 +23,7 @@ In this order:
      and the default document fetched from npm
   3. the tests of `tether`, the build tool, the ledger and the collector, natively, and random
      programs against the model
-  4. the tests on the hosts, wasmtime and both versions of jco
+  4. the tests of `tether-fuse`, and those on the hosts, wasmtime and both versions of jco
   5. cargo xtask miri: the collector's native tests under Miri
   6. cargo xtask vera --test: Vera programs, on their own collector and on this one
   7. cargo xtask bench --quick: every peer runs, and all checksums agree
@@ -54,7 +54,8 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
         ("tether-cli", &[]),
         ("tether-ledger", &[]),
         ("tether-gc", &[]),
-        ("tether-runner", &["--tests"]),
+        // The tests of fused components on a host need `tether-fuse` as it is built here.
+        ("tether-runner", &["--tests", "--package", "tether-fuse"]),
     ] {
         progress(&format!("testing {package}"));
         run_visibly(
