@@ -82,14 +82,12 @@ impl Renaming<'_> {
                 return Ok(());
             }
             Payload::ImportSection(section) => {
-                let mut count = 0;
-                for import in section.clone().into_imports() {
+                for (count, import) in section.clone().into_imports().enumerate() {
                     let ty = RoundtripReencoder
                         .entity_type(import?.ty)
                         .map_err(|error| anyhow!("cannot copy an import: {error}"))?;
                     let item = *self.instance.imports.get(count).context("an import too many")?;
                     self.import(item, ty)?;
-                    count += 1;
                 }
                 return Ok(());
             }

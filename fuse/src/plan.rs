@@ -291,6 +291,7 @@ impl Planner<'_> {
     }
 }
 
+/// The name for one of several. No function of a world has a name with a colon.
 fn numbered(name: &str, number: usize) -> String {
-    if number == 1 { name.to_owned() } else { format!("{name}{number}") }
+    if number == 1 { name.to_owned() } else { format!("{name}:{number}") }
 }

@@ -154,6 +154,30 @@ fn each_export_names_the_memory_of_its_part() {
 }
 
 #[test]
+fn flags_that_nothing_reads_are_left_out() {
+    let has_globals = |text: &str| {
+        let component = fused(text).component;
+        let mut payloads = Parser::new(0).parse_all(&component);
+        payloads.any(|payload| matches!(payload.unwrap(), Payload::GlobalSection(_)))
+    };
+    let text = lists(false, true);
+    assert!(!has_globals(&text));
+    // A `realloc` of which nothing is known, because what it calls may be another module's.
+    let unknown = text.replace(
+        "(func (export \"realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 1024))",
+        "(type $realloc (func (param i32 i32 i32 i32) (result i32)))
+         (table $functions 1 funcref)
+         (func (export \"fill\") (param funcref)
+             (table.set $functions (i32.const 0) (local.get 0)))
+         (func (export \"realloc\") (param i32 i32 i32 i32) (result i32)
+             (call_indirect $functions (type $realloc)
+                 (local.get 0) (local.get 1) (local.get 2) (local.get 3) (i32.const 0)))",
+    );
+    assert_ne!(unknown, text);
+    assert!(has_globals(&unknown));
+}
+
+#[test]
 fn the_same_composition_gives_the_same_bytes() {
     let text = lists(true, true);
     assert_eq!(fused(&text), fused(&text));
