@@ -124,6 +124,15 @@ impl Tool {
     }
 }
 
+/// Checks a level of `wasm-opt` that a command line gives.
+pub fn level(text: &str) -> Result<String> {
+    ensure!(
+        ["0", "1", "2", "3", "4", "s", "z"].contains(&text),
+        "-O takes 0 to 4, s or z, not `{text}`"
+    );
+    Ok(text.to_owned())
+}
+
 /// The folders with the tools of npm's packages that `folder` has.
 fn npm_packages(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {

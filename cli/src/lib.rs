@@ -16,6 +16,8 @@ pub mod binaryen;
 pub mod commands;
 mod compose;
 mod encode;
+pub mod files;
+pub mod folder;
 pub mod inspect;
 pub mod link;
 pub mod module;

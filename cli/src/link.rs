@@ -4,17 +4,13 @@
 //! [`contract`] checks the guest, [`steps`] rewrites modules, and `inline` marks what is to be
 //! inlined. This module runs Binaryen's tools in between.
 
-use std::env;
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::artifacts::find_collector;
 use crate::binaryen::Binaryen;
+use crate::folder::{Folder, read};
 use crate::module::Outside;
 use crate::world::World;
 
@@ -220,48 +216,6 @@ fn passes(request: &Request, spills_pointers: bool) -> Vec<String> {
         passes.extend(level);
     }
     passes
-}
-
-/// A folder of this run's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        loop {
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = env::temp_dir().join(format!("tether-link-{}-{number}", process::id()));
-            match fs::create_dir(&path) {
-                // A process that was killed has left the folder.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                made => {
-                    made.with_context(|| format!("cannot make {}", path.display()))?;
-                    return Ok(Folder(path));
-                }
-            }
-        }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn write(&self, name: &str, module: &[u8]) -> Result<PathBuf> {
-        let path = self.file(name);
-        fs::write(&path, module).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A folder that is left behind does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     run(cargo(workspace).args(["build", "--package", "tether-cli"]), "building `tether`")
 }
 
+/// Builds `tether fuse`, which is a program of its own.
+pub fn build_fuse(workspace: &Workspace) -> Result<()> {
+    run(cargo(workspace).args(["build", "--package", "tether-fuse"]), "building `tether fuse`")
+}
+
 /// The command, which must have been built. It uses this workspace's collector.
 pub fn tether(workspace: &Workspace, subcommand: &str) -> Command {
     let mut command = Command::new(workspace.tool("tether"));

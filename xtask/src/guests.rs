@@ -40,6 +40,7 @@ const COMPOSED_MODULE: &str = "core/composed-program.wasm";
 const C_BOUND_COMPOSED: &str = "c-bound-composed.wasm";
 const C_BOUND_LINKED: &str = "c-bound-linked.wasm";
 const C_BOUND_LIBRARY: &str = "c-bound-library.wasm";
+const C_BOUND_FUSED: &str = "c-bound-fused.wasm";
 
 /// The guest in C that roots its objects.
 const C_GUEST: &str = "c-guest.wasm";
@@ -59,6 +60,7 @@ const MISSING_ROOT: &str = "c-missing-root.wasm";
 /// The guest that exports each function of the collector's that it imports, in its forms.
 const PASSTHROUGH_LINKED: &str = "passthrough-linked.wasm";
 const PASSTHROUGH_COMPOSED: &str = "passthrough-composed.wasm";
+const PASSTHROUGH_FUSED: &str = "passthrough-fused.wasm";
 
 /// The ledger's own stack, at the lowest addresses. Its data follows; both must end
 /// below 1 MiB.
@@ -68,6 +70,7 @@ const LEDGER_STACK_BYTES: u32 = 64 * 1024;
 pub fn build(workspace: &Workspace) -> Result<()> {
     build_ledger(workspace)?;
     build_ledger_linked(workspace)?;
+    build_ledger_fused(workspace)?;
     build_wat(workspace)?;
     build_composed(workspace)?;
     build_passthrough(workspace)?;
@@ -95,7 +98,8 @@ fn build_passthrough(workspace: &Workspace) -> Result<()> {
     let module = write("core/passthrough.wasm", &[])?;
     link(workspace, &module, PASSTHROUGH_LINKED, None, &[])?;
     let module = write("core/passthrough-memory.wasm", &["--own-memory"])?;
-    compose(workspace, &module, PASSTHROUGH_COMPOSED)
+    compose(workspace, &module, PASSTHROUGH_COMPOSED)?;
+    fuse(workspace, PASSTHROUGH_COMPOSED, PASSTHROUGH_FUSED)
 }
 
 /// Makes a component of a guest that has a memory and carries its world, and composes it with the
@@ -159,9 +163,11 @@ pub fn build_ledger_linked(workspace: &Workspace) -> Result<()> {
     link(workspace, &workspace.artifact("core/ledger.wasm"), LEDGER_LINKED, None, &[])
 }
 
-/// Makes the fused ledger.
-pub fn build_ledger_fused(_workspace: &Workspace) -> Result<()> {
-    anyhow::bail!("not built here yet")
+/// Fuses the composed ledger, which must have been built.
+pub fn build_ledger_fused(workspace: &Workspace) -> Result<()> {
+    progress("building `tether fuse`");
+    cli::build_fuse(workspace)?;
+    fuse(workspace, "ledger-composed.wasm", LEDGER_FUSED)
 }
 
 fn build_c(workspace: &Workspace) -> Result<()> {
@@ -239,6 +245,7 @@ fn build_c_bound(workspace: &Workspace, tools: &CTools) -> Result<()> {
     link_c(&module, None)?;
     link(workspace, &module, C_BOUND_LINKED, None, &[])?;
     compose(workspace, &module, C_BOUND_COMPOSED)?;
+    fuse(workspace, C_BOUND_COMPOSED, C_BOUND_FUSED)?;
     let module = workspace.artifact("core/c-bound-library.wasm");
     link_c(&module, Some("libtether_gc_lowered.a"))?;
     link(workspace, &module, C_BOUND_LIBRARY, None, &[])
@@ -292,13 +299,40 @@ fn link(
     }
     words.extend(options.iter().map(OsString::from));
     files.sort();
+    make(workspace, &output, &files, &words, workspace.tool("tether"), |words| {
+        cli::run_quietly(tether_link(workspace)?.args(words), "linking")
+    })
+}
+
+/// Fuses a composition, unless it was fused before. `tether fuse` must have been built.
+fn fuse(workspace: &Workspace, composition: &str, artifact: &str) -> Result<()> {
+    let composition = workspace.artifact(composition);
+    let output = workspace.artifact(artifact);
+    let words = [composition.clone().into(), "-o".into(), output.clone().into()];
+    make(workspace, &output, &[composition], &words, workspace.tool("tether-fuse"), |words| {
+        // The tools of Binaryen are there from here on.
+        npm::fetch_wasm_opt(workspace)?;
+        cli::run_quietly(tether(workspace, "fuse").args(words), "fusing")
+    })
+}
+
+/// Makes an artifact with a tool, unless the same tool made it before from equal files with equal
+/// words.
+fn make(
+    workspace: &Workspace,
+    output: &Path,
+    files: &[PathBuf],
+    words: &[OsString],
+    tool: PathBuf,
+    run: impl FnOnce(&[OsString]) -> Result<()>,
+) -> Result<()> {
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    // The command is a large file, so the stamp has the time of its build instead of its hash.
-    let tool = fs::metadata(workspace.tool("tether"))?;
+    // The tool is a large file, so the stamp has the time of its build instead of its hash.
+    let tool = fs::metadata(tool)?;
     let tool = (tool.len(), tool.modified()?);
-    make_if_changed(&output, &files, &(&words, tool), || {
-        let doing = format!("linking {}", workspace.display(&output));
+    make_if_changed(output, &files, &(words, tool), || {
+        let doing = format!("making {}", workspace.display(output));
         progress(&doing);
-        cli::run_quietly(tether_link(workspace)?.args(&words), &doing)
+        run(words).context(doing)
     })
 }

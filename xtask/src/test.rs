@@ -21,8 +21,8 @@ In this order:
   1. cargo xtask check
   2. the components, the guest, their compositions and the hosts are built, jco
      and the default document fetched from npm
-  3. the tests of `tether`, the build tool, the ledger and the collector, natively, and random
-     programs against the model
+  3. the tests of `tether`, `tether-fuse`, the build tool, the ledger and the collector, natively,
+     and random programs against the model
   4. the tests on the hosts, wasmtime and both versions of jco
   5. cargo xtask miri: the collector's native tests under Miri
   6. cargo xtask vera --test: Vera programs, on their own collector and on this one
@@ -54,6 +54,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
         ("tether-cli", &[]),
         ("tether-ledger", &[]),
         ("tether-gc", &[]),
+        ("tether-fuse", &[]),
         ("tether-runner", &["--tests"]),
     ] {
         progress(&format!("testing {package}"));

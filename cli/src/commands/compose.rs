@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use lexopt::{Arg, Parser};
 
-use super::{output, read_component, write};
 use crate::compose::compose;
+use crate::files::{output, read_component, write};
 
 const HELP: &str = "\
 Connects two components: the imports of SOCKET to the exports of PLUG.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 
-use super::{WorldOptions, output, read_module, write};
+use super::WorldOptions;
 use crate::encode::encode;
+use crate::files::{output, read_module, write};
 
 const HELP: &str = "\
 Makes a component of a core module: one that wit-bindgen was used in, or that is

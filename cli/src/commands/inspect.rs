@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lexopt::{Arg, Parser};
 use serde_json::{Map, Value, json};
 
-use super::read;
+use crate::files::read;
 use crate::inspect::{Kind, Summary, inspect};
 
 const HELP: &str = "\

@@ -6,9 +6,10 @@ use anyhow::{Context, Result, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 use serde_json::{Value, json};
 
-use super::{WorldOptions, output, write};
+use super::WorldOptions;
 use crate::artifacts;
-use crate::binaryen::Binaryen;
+use crate::binaryen::{Binaryen, level};
+use crate::files::{output, write};
 use crate::link::contract::Door;
 use crate::link::steps::Release;
 use crate::link::{Linked, Request, link};
@@ -225,14 +226,6 @@ fn parse(mut parser: Parser) -> Result<Option<Options>> {
     );
     ensure!(options.output != options.guest, "the result would overwrite the guest");
     Ok(Some(options))
-}
-
-fn level(text: &str) -> Result<String> {
-    ensure!(
-        ["0", "1", "2", "3", "4", "s", "z"].contains(&text),
-        "-O takes 0 to 4, s or z, not `{text}`"
-    );
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]

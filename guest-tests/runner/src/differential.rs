@@ -1,6 +1,6 @@
 //! The differential test. A trace of the model is recorded on the native collector. It is
 //! replayed on the native collector; under wasmtime on the core module, on the components, and on
-//! a guest that passes everything through to the component door, linked and composed; and under jco
+//! a guest that passes everything through to the component door, linked, composed and fused; under jco
 //! on the component and the linked guest. The core module and the base component are also built with
 //! checked arithmetic, so that an overflow traps. Every answer must be the recorded one, to the
 //! last released handle.
@@ -97,6 +97,7 @@ impl Collectors {
                 ("the component for WASI", "tether-gc-wasi.wasm"),
                 ("a guest that is linked with the component door", LINKED),
                 ("a guest that is composed with the component", "passthrough-composed.wasm"),
+                ("a composition that is fused", "passthrough-fused.wasm"),
             ]
             .into_iter()
             .map(|(host, file)| Ok((host, CollectorComponent::load(&artifacts.join(file))?)))

@@ -126,7 +126,7 @@ pub fn load(name: &str) -> (Engine, Component) {
 /// A fresh instance of the collector in one of its forms, with its defaults.
 pub fn fresh(form: Form) -> Heap {
     use std::sync::OnceLock;
-    static COMPILED: [OnceLock<(Engine, Component)>; 3] = [const { OnceLock::new() }; 3];
+    static COMPILED: [OnceLock<(Engine, Component)>; 4] = [const { OnceLock::new() }; 4];
     let (engine, component) = COMPILED[form as usize].get_or_init(|| load(form.artifact()));
     let linker = Linker::new(engine);
     Heap::new(engine, component, &linker, None)

@@ -1,6 +1,7 @@
 //! Growth of memory refused in a composition of two components: a guest and the collector.
 //! Each growth is refused in a run of its own. The guest sees an error, nothing traps, nothing
-//! is lost, and when memory comes back the refused operation works.
+//! is lost, and when memory comes back the refused operation works. The same holds for the
+//! component that the composition is fused to.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,11 +17,25 @@ use tether_runner::subject::Growth;
 use wasmtime::component::{Component, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
 
+use crate::fused::fused;
 use crate::support::{artifact, temporary};
 
-/// The guest and the collector, composed and compiled.
-fn composition() -> &'static (Engine, Component) {
-    static COMPOSITION: OnceLock<(Engine, Component)> = OnceLock::new();
+/// The guest and the collector as one component, compiled.
+struct Made {
+    engine: Engine,
+    component: Component,
+}
+
+impl Made {
+    fn of(component: &[u8]) -> Made {
+        let engine = engine().unwrap();
+        Made { component: Component::new(&engine, component).unwrap(), engine }
+    }
+}
+
+/// The guest and the collector, composed.
+fn composition() -> &'static [u8] {
+    static COMPOSITION: OnceLock<Vec<u8>> = OnceLock::new();
     COMPOSITION.get_or_init(|| {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let sources = here.join("tests/hosts/composed");
@@ -36,10 +51,7 @@ fn composition() -> &'static (Engine, Component) {
         let guest = encode(&module, Some(World { wit: &wit, name: Some("program") })).unwrap();
         fs::remove_dir_all(&wit).unwrap();
         let collector = fs::read(artifact("tether-gc.wasm")).unwrap();
-        let composed = compose(&guest, &collector).unwrap();
-        let engine = engine().unwrap();
-        let component = Component::new(&engine, composed).unwrap();
-        (engine, component)
+        compose(&guest, &collector).unwrap()
     })
 }
 
@@ -51,8 +63,8 @@ struct Program {
 }
 
 impl Program {
-    fn start(refuse: Range<u64>) -> Program {
-        let (engine, component) = composition();
+    fn start(made: &Made, refuse: Range<u64>) -> Program {
+        let Made { engine, component } = made;
         let mut store = Store::new(engine, Growth { refuse, ..Growth::default() });
         store.limiter(|growth| growth);
         let instance = Linker::new(engine).instantiate(&mut store, component).unwrap();
@@ -109,7 +121,16 @@ impl Program {
 
 #[test]
 fn every_growth_of_a_compositions_memory_in_turn_is_refused() {
-    let mut undisturbed = Program::start(0..0);
+    every_growth_in_turn_is_refused(&Made::of(composition()));
+}
+
+#[test]
+fn every_growth_of_a_fused_components_memory_in_turn_is_refused() {
+    every_growth_in_turn_is_refused(&Made::of(&fused(composition(), &[])));
+}
+
+fn every_growth_in_turn_is_refused(made: &Made) {
+    let mut undisturbed = Program::start(made, 0..0);
     let mut done = 0;
     undisturbed.go_on(&mut done).unwrap();
     undisturbed.check_end(done);
@@ -122,7 +143,7 @@ fn every_growth_of_a_compositions_memory_in_turn_is_refused() {
         // it. Then all growths from this one on are refused, and nothing makes up for them.
         for refuse in [index..index + 1, index..u64::MAX] {
             let for_good = refuse.end == u64::MAX;
-            let mut program = Program::start(refuse);
+            let mut program = Program::start(made, refuse);
             let mut done = 0;
             if let Err((code, figure)) = program.go_on(&mut done) {
                 seen += 1;

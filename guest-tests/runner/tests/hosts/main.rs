@@ -14,6 +14,7 @@ mod composed;
 mod core_abi;
 mod core_door;
 mod differential;
+mod fused;
 mod guests;
 mod harness;
 mod ledger;

@@ -149,7 +149,8 @@ pub fn small_document() -> Vec<u8> {
     std::fs::read(manifest_folder().join("../ledger/documents/small.json")).unwrap()
 }
 
-fn artifacts() -> PathBuf {
+/// The folder of the artifacts.
+pub fn artifacts() -> PathBuf {
     env::var_os("TETHER_ARTIFACTS")
         .map_or_else(|| manifest_folder().join("../../target/tether"), PathBuf::from)
 }
@@ -197,6 +198,8 @@ pub enum Form {
     Component,
     /// A guest that passes everything through, composed with the base component.
     Composed,
+    /// That composition, fused.
+    Fused,
     /// The same guest, linked with the component door lowered.
     Linked,
 }
@@ -207,6 +210,7 @@ impl Form {
         match self {
             Form::Component => "tether-gc.wasm",
             Form::Composed => "passthrough-composed.wasm",
+            Form::Fused => "passthrough-fused.wasm",
             Form::Linked => "passthrough-linked.wasm",
         }
     }
@@ -222,6 +226,10 @@ macro_rules! on_every_form {
         mod composed {
             use crate::support::Form;
             $(#[test] fn $case() { super::$case(Form::Composed); })*
+        }
+        mod fused {
+            use crate::support::Form;
+            $(#[test] fn $case() { super::$case(Form::Fused); })*
         }
         mod linked {
             use crate::support::Form;
