@@ -7,6 +7,7 @@ use anyhow::Result;
 use lexopt::Parser;
 
 use crate::help;
+use crate::node::{self, TwoMemories};
 use crate::process::{cargo, progress, run_visibly};
 use crate::runner::{announce_first_build, build_runner};
 use crate::workspace::Workspace;
@@ -46,6 +47,7 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
     build_runner(&workspace)?;
     npm::install_jco(&workspace)?;
     let document = npm::fetch_atlas(&workspace)?;
+    let node = node::choose(&workspace, TwoMemories::Needed)?;
     // One package at a time: each is then built with the features that the commands above
     // gave it, and nothing is built twice. The hosts come last.
     for (package, targets) in [
@@ -63,7 +65,8 @@ pub fn command(parser: Parser) -> Result<ExitCode> {
                 .args(["test", "--package", package])
                 .args(targets)
                 .env("TETHER_ARTIFACTS", workspace.artifacts())
-                .env("TETHER_DOCUMENT", &document),
+                .env("TETHER_DOCUMENT", &document)
+                .env("TETHER_NODE", &node),
             &format!("testing {package}"),
         )?;
     }

@@ -185,6 +185,9 @@ fn words_in_c_are_counted_through_the_component_door(host: Host) {
     for guest in C_BOUND {
         count_words(guest, host);
     }
+    if host == Host::Wasmtime {
+        count_words(dictionary("c-bound-fused.wasm"), host);
+    }
 }
 
 fn count_words(guest: Guest, host: Host) {

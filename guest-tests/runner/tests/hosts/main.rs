@@ -14,6 +14,7 @@ mod composed;
 mod core_abi;
 mod core_door;
 mod differential;
+mod forms;
 mod fused;
 mod guests;
 mod harness;

@@ -28,12 +28,16 @@ pub enum Host {
     Jco(&'static str),
 }
 
-/// The door of the collector that the ledger uses.
+/// The door of the collector that the ledger uses, and how the two are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     /// Two components, composed.
     Component,
-    /// One module, linked.
+    /// The composition, fused.
+    Fused,
+    /// The same ledger, linked with the component door lowered.
+    Linked,
+    /// One module, linked with the core door.
     Core,
 }
 
@@ -41,6 +45,8 @@ impl Door {
     fn name(self) -> &'static str {
         match self {
             Door::Component => "component",
+            Door::Fused => "fused",
+            Door::Linked => "linked",
             Door::Core => "core",
         }
     }
@@ -48,6 +54,8 @@ impl Door {
     fn artifact(self) -> PathBuf {
         artifact(match self {
             Door::Component => "ledger-composed.wasm",
+            Door::Fused => "ledger-fused.wasm",
+            Door::Linked => "ledger-linked.wasm",
             Door::Core => "ledger-core.wasm",
         })
     }
@@ -67,7 +75,7 @@ pub fn run_through(door: Door, host: Host, document: &[u8], settings: Settings) 
 }
 
 fn run_on_wasmtime(door: Door, document: &[u8], settings: Settings) -> Value {
-    static PROGRAMS: [OnceLock<Program>; 2] = [const { OnceLock::new() }; 2];
+    static PROGRAMS: [OnceLock<Program>; 4] = [const { OnceLock::new() }; 4];
     let program = PROGRAMS[door as usize].get_or_init(|| Program::load(&door.artifact()).unwrap());
     let run = program.run(document, settings, Surroundings::default()).unwrap();
     let around = Circumstances {
@@ -82,7 +90,10 @@ fn run_on_wasmtime(door: Door, document: &[u8], settings: Settings) -> Value {
 fn run_on_jco(version: &str, door: Door, document: &[u8], settings: Settings) -> Value {
     let path = temporary("document.json");
     std::fs::write(&path, document).unwrap();
-    let mut node = jco_harness("run.mjs", version);
+    let mut node = match door {
+        Door::Fused => jco_harness_with("run.mjs", version, &node_for_two_memories()),
+        _ => jco_harness("run.mjs", version),
+    };
     node.arg(door.artifact()).arg(&path).args(["--door", door.name()]);
     node.args(["--heap-limit", &settings.heap_limit_bytes.to_string()])
         .args(["--wrap-capacity", &settings.wrap_capacity.to_string()])
@@ -102,7 +113,17 @@ fn run_on_jco(version: &str, door: Door, document: &[u8], settings: Settings) ->
 
 /// Node with a script of the jco harness.
 pub fn jco_harness(script: &str, version: &str) -> Command {
-    let mut node = Command::new("node");
+    jco_harness_with(script, version, "node".as_ref())
+}
+
+/// The Node for modules with two memories, which `cargo xtask test` names: Node 20 runs none.
+pub fn node_for_two_memories() -> PathBuf {
+    env::var_os("TETHER_NODE").map_or_else(|| "node".into(), PathBuf::from)
+}
+
+/// A Node with a script of the jco harness.
+pub fn jco_harness_with(script: &str, version: &str, node: &Path) -> Command {
+    let mut node = Command::new(node);
     node.arg(manifest_folder().join("../jco").join(script))
         .args(["--jco", version, "--cache"])
         .arg(artifacts().join("jco"));
