@@ -341,7 +341,8 @@ fn check_addresses(outside: &Outside) -> Result<()> {
         ensure!(
             end <= LANGUAGE_BOUND_BYTES,
             "the guest's data segment {index} reaches from {begin} ({begin:#x}) to {end} \
-             ({end:#x}); {ADVICE}"
+             ({end:#x}); {ADVICE}: if a stack lies in front of it, link with a smaller one, such as \
+             -z stack-size=65536 (in Rust, -Clink-arg=-zstack-size=65536)"
         );
     }
     // Memory that begins as zeros stands in no segment. Linkers export the address of its end.
