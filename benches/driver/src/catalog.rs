@@ -152,7 +152,8 @@ mod tests {
         );
         assert_eq!(
             rows("wasmtime").replace("w8-w6/", "").replace("/wasmtime", ""),
-            "tether-component tether-batched crossings"
+            "tether tether-component tether-batched tether-linked tether-linked-batched \
+             tether-fused tether-fused-batched crossings"
         );
         assert_eq!(
             rows("v8").replace("w8-w6/", "").replace("/v8", ""),

@@ -200,10 +200,8 @@ impl Peer {
     pub fn runs_on(self, engine: Engine) -> bool {
         match self {
             _ if self.is_composed() => engine != Engine::V8,
-            // A call that crosses no component costs the same on every wasmtime, and on every jco.
-            _ if self.is_one_module() => {
-                matches!(engine, Engine::WasmtimeInlined | Engine::V8 | Engine::Jco)
-            }
+            // A call that crosses no component costs the same on every jco.
+            _ if self.is_one_module() => engine != Engine::Jco1_10_2,
             Peer::WasmGcDrc => engine == Engine::Wasmtime,
             Peer::JavaScript => engine == Engine::V8,
             Peer::Tether => !engine.is_jco(),
@@ -309,13 +307,8 @@ impl Workload {
         if self.is_small_for_jco() {
             return engine.is_jco();
         }
-        // The current jco takes microseconds for each call between components. And the core door
-        // on the plain wasmtime has its rows among the other peers.
-        match (peer, engine) {
-            (Peer::Tether, Engine::Wasmtime) => false,
-            (_, Engine::Jco) => !peer.is_composed(),
-            _ => true,
-        }
+        // The current jco takes microseconds for each call between components.
+        engine != Engine::Jco || !peer.is_composed()
     }
 }
 
@@ -328,6 +321,14 @@ pub struct Cell {
     pub peer: Peer,
     /// The engine.
     pub engine: Engine,
+}
+
+impl Cell {
+    /// Whether a peer that is one module runs without the component around it: on V8, which knows
+    /// no components, and on the plain wasmtime, where the core door's program is a module, too.
+    pub fn is_bare(&self) -> bool {
+        self.peer.is_one_module() && matches!(self.engine, Engine::V8 | Engine::Wasmtime)
+    }
 }
 
 impl fmt::Display for Cell {

@@ -192,7 +192,7 @@ fn build_peers(
 /// The program that a cell runs.
 fn program_of(cell: &Cell) -> (Peer, Source) {
     let source = match cell.workload.kind {
-        _ if cell.peer.is_one_module() && cell.engine == Engine::V8 => Source::CoreModule,
+        _ if cell.is_bare() => Source::CoreModule,
         Kind::Handles if !cell.peer.is_component() => Source::Handles,
         Kind::Cliff(_) => Source::Cliffs,
         _ => Source::Workloads,

@@ -60,7 +60,7 @@ impl Hosts {
         match cell.engine {
             Engine::V8 => {}
             Engine::Wasmtime | Engine::WasmtimeInlined => {
-                if cell.peer.is_component() {
+                if cell.peer.is_component() && !cell.is_bare() {
                     command.arg("--component");
                 }
                 if cell.engine == Engine::WasmtimeInlined {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use xtask::cli::{tether, tether_link};
+use xtask::cli::{self, tether, tether_link};
 use xtask::debian::{CTools, ensure_c_toolchain};
 use xtask::npm;
 use xtask::process::{cargo, output, progress, run};
@@ -356,7 +356,7 @@ impl<'a> Builder<'a> {
         let guest = self.guest("linked-guest.wasm", &LINKED_GUEST_ARGS)?;
         let mut link = tether_link(self.workspace)?;
         let linked = self.of_one_module(&mut link, "component-linked", source);
-        run(link.arg(&guest), "linking the guest with the collector")?;
+        cli::run_quietly(link.arg(&guest), "linking the guest with the collector")?;
         Ok(linked)
     }
 
@@ -369,7 +369,7 @@ impl<'a> Builder<'a> {
         )?;
         let mut fuse = tether(self.workspace, "fuse");
         let fused = self.of_one_module(&mut fuse, "component-fused", source);
-        run(fuse.arg(&composed), "fusing the composition")?;
+        cli::run_quietly(fuse.arg(&composed), "fusing the composition")?;
         Ok(fused)
     }
 

@@ -10,7 +10,8 @@ use crate::host::Host;
 use crate::inline::Inline;
 use crate::module::{Run, Stopwatch, in_anyhow};
 
-const HOST: &str = "tether:bench/host@0.1.0";
+/// The interface of the host in the guest's world.
+pub const HOST: &str = "tether:bench/host@0.1.0";
 
 /// A compiled composition and what it imports.
 pub struct Composition {

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use cpu_time::ProcessTime;
 use wasmtime::{Caller, Config, Engine, Extern, Instance, Linker, Store, StoreLimitsBuilder};
 
+use crate::component::HOST;
 use crate::host::{Counts, Host};
 use crate::inline::Inline;
 
@@ -175,13 +176,19 @@ fn statistic(store: &mut Store<Host>, instance: &Instance, which: i32) -> Result
     Ok((count >= 0).then_some(count))
 }
 
+/// The host's functions, as the programs in C and AssemblyScript import them; and those of the
+/// component's world, for the core module of one.
 fn import_host(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    linker
-        .func_wrap("bench", "now", |caller: Caller<'_, Host>| caller.data().now())?
-        .func_wrap("bench", "acquire", |mut caller: Caller<'_, Host>| caller.data_mut().acquire())?
-        .func_wrap("bench", "release", |mut caller: Caller<'_, Host>, handle: i32| {
-            caller.data_mut().release(handle);
-        })?;
+    linker.func_wrap("bench", "now", |caller: Caller<'_, Host>| caller.data().now())?;
+    for module in ["bench", HOST] {
+        linker
+            .func_wrap(module, "acquire", |mut caller: Caller<'_, Host>| {
+                caller.data_mut().acquire()
+            })?
+            .func_wrap(module, "release", |mut caller: Caller<'_, Host>, handle: i32| {
+                caller.data_mut().release(handle);
+            })?;
+    }
     Ok(())
 }
 
