@@ -193,10 +193,10 @@ impl Roots {
         self.top < self.noted
     }
 
-    /// Pushes a root where one was before, so there is nothing to note.
+    /// Pushes a root below the most slots that were ever in use, so there is nothing to note.
     #[inline(always)]
     pub fn push_in_line<M: Memory>(&mut self, memory: &mut M, object: Reference) {
-        // The compiler must read `top` again behind the store, if it is written there.
+        // `top` is written first: behind the store to memory the compiler would load it again.
         let top = self.top;
         self.top = top + 1;
         self.put(memory, top, object);

@@ -35,9 +35,9 @@ Options:
 
 Environment:
   TETHER_ARTIFACTS  the folder with tether_gc.core.wasm and tether_gc.lowered.wasm, the
-                    collector, for `link`; otherwise they are beside the command or in
-                    ../tether from there
-  TETHER_BINARYEN   the folder with Binaryen's wasm-merge and wasm-opt, for `link`;
+                    collector, for `link`, and npm's Binaryen for `link` and `fuse`;
+                    otherwise they are beside the command or in ../tether from there
+  TETHER_BINARYEN   the folder with Binaryen's wasm-merge and wasm-opt, for `link`, `fuse`;
                     otherwise they are on the PATH, or in the folder in which
                     `cargo xtask build` has put them
 ";

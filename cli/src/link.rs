@@ -15,7 +15,7 @@ use crate::module::Outside;
 use crate::world::World;
 
 pub mod contract;
-mod inline;
+pub mod inline;
 pub mod steps;
 
 use contract::{COLLECTOR, Door};
@@ -60,6 +60,11 @@ impl Request {
         }
     }
 
+    /// Whether the level is one that takes code for speed.
+    fn is_for_speed(&self) -> bool {
+        !matches!(self.level.as_deref(), None | Some("s" | "z"))
+    }
+
     fn world(&self) -> Option<World<'_>> {
         self.wit.as_deref().map(|wit| World { wit, name: self.world.as_deref() })
     }
@@ -92,7 +97,9 @@ pub fn link(request: &Request, binaryen: &Binaryen) -> Result<Linked> {
     let cannot_link = || format!("cannot link {}", request.guest.display());
     let collector = read(&linker.collector(&guest).with_context(cannot_link)?)?;
     let mut prepared = prepare(&guest, &collector).with_context(cannot_link)?;
-    if let (Door::Component, Some(collector)) = (prepared.door, &mut prepared.collector) {
+    if let (Door::Component, Some(collector)) = (prepared.door, &mut prepared.collector)
+        && request.is_for_speed()
+    {
         *collector = inline::hint(collector)?;
     }
     let is_component = !request.is_core && (request.wit.is_some() || prepared.has_world);
@@ -229,5 +236,15 @@ mod tests {
         assert_eq!(passes(&request, true), ["-O3", "--flatten", "--spill-pointers", "-O3"]);
         request.level = None;
         assert_eq!(passes(&request, true), ["--flatten", "--spill-pointers"]);
+    }
+
+    #[test]
+    fn code_is_copied_for_speed_and_not_for_size() {
+        let mut request = Request::new("a.wasm", Vec::new());
+        assert!(request.is_for_speed());
+        for level in [Some("s"), Some("z"), None] {
+            request.level = level.map(str::to_owned);
+            assert!(!request.is_for_speed(), "{level:?}");
+        }
     }
 }

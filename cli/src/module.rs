@@ -76,7 +76,7 @@ pub struct Outside {
     pub data: Vec<Data>,
     /// The names of its custom sections.
     pub customs: Vec<String>,
-    /// The names of its functions, as far as the module has kept them.
+    /// The names of the functions that it defines, as far as the module has kept them.
     pub function_names: Vec<String>,
 }
 
@@ -180,7 +180,11 @@ impl Reader {
                 self.outside.customs.push(section.name().to_owned());
                 // Names that cannot be read do no harm.
                 let names = function_names(&section).unwrap_or_default();
-                self.outside.function_names.extend(names.into_iter().map(|(_, name)| name));
+                let imported = self.outside.imports.iter();
+                let imported =
+                    imported.filter(|import| matches!(import.item, Item::Function(_))).count();
+                let own = names.into_iter().filter(|(index, _)| *index as usize >= imported);
+                self.outside.function_names.extend(own.map(|(_, name)| name));
             }
             _ => {}
         }

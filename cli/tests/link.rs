@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use tether_cli::inspect::{function, inspect};
 use tether_cli::link::contract::{Door, GIVE_LISTS};
+use tether_cli::link::inline::QUICK;
 use tether_cli::link::steps::{Release, finish, prepare, trim};
 use tether_cli::module::{Item, Outside};
 use tether_cli::world::World;
@@ -357,10 +358,15 @@ fn a_guest_with_the_library_of_the_lowered_door_is_left_as_it_is() {
     let prepared = prepare(&linked.bytes(), &lowered()).unwrap();
     assert_eq!((prepared.door, prepared.release), (Door::Component, Release::Queue));
     assert!(prepared.collector.is_none() && prepared.supplied.is_none());
+    // A function that is only imported under such a name is not the library's.
+    let unlinked = linked_guest()
+        .import("mine", "get", Import::Function(3))
+        .name(0, "__wasm_import_tether_gc_heap_get");
+    assert_told_lowered(unlinked, &["has no names of functions"]);
 }
 
 #[test]
-fn the_functions_that_give_lists_are_those_of_the_wit() {
+fn the_functions_that_are_named_are_those_of_the_wit() {
     let mut resolve = Resolve::default();
     let wit = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let (package, _) = resolve.push_dir(&wit).unwrap();
@@ -375,6 +381,11 @@ fn the_functions_that_give_lists_are_those_of_the_wit() {
         }
     }
     assert_eq!(lists, GIVE_LISTS);
+    for (interface, function) in QUICK {
+        let mut interfaces = resolve.interfaces.iter().map(|(_, interface)| interface);
+        let found = interfaces.find(|other| other.name.as_deref() == Some(interface)).unwrap();
+        assert!(found.functions.contains_key(function), "{interface} {function}");
+    }
 }
 
 fn has_list(resolve: &Resolve, ty: Type) -> bool {
@@ -421,7 +432,8 @@ fn a_module_with_its_own_collector_is_left_as_it_is() {
 
 #[test]
 fn imports_of_the_guests_own_stay_as_they_are() {
-    for guest in [guest(), linked_guest().name(0, "tether_push")] {
+    // The two functions that are imported below come before the guest's own.
+    for guest in [guest(), linked_guest().name(2, "tether_push")] {
         let before = guest
             .import("env", "log_number", Import::Function(1))
             .import("env", "level", Import::State)

@@ -30,7 +30,10 @@ The module has several memories. Node 22 and later can run it, and Node 20 canno
 Options:
   -o, --output FILE   where the result goes
       --core          leave the core module: its imports and exports have the names
-                      and the types that wit-component gives them
+                      and the types that wit-component gives them. A second memory
+                      that the host reaches is exported as `memory:2`, and so on;
+                      a function of the host that two parts call is imported once
+                      for each, the second time as `fused-copy2`
   -O LEVEL            0 to 4, s or z: wasm-opt's level (3)
       --no-optimise   leave the code as it is after merging
       --keep-names    keep the functions' names, for debuggers and profilers

@@ -101,11 +101,10 @@ impl Renaming<'_> {
         if let Some((id, range)) = payload.as_section() {
             const TYPE: u8 = 1;
             const EXPORT: u8 = 7;
-            const TAG: u8 = 13;
             if id > TYPE {
                 self.write_imports()?;
             }
-            if id > EXPORT && id != TAG {
+            if id > EXPORT {
                 self.write_exports();
             }
             self.renamed.section(&RawSection { id, data: &self.instance.module[range] });

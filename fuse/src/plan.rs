@@ -16,8 +16,9 @@ use wasm_encoder::CanonicalOption;
 use crate::flags::Leaving;
 use crate::parts::{Composition, Does, HostFunction, Item, Kind, Options, Signature};
 
-/// The module that has the memories, the flags, and the functions of the host.
-pub const BASE: &str = "base";
+/// The module that has the memories, the flags, and the functions of the host. No interface of the
+/// host has a name that begins so.
+pub const BASE: &str = ".base";
 /// The name under which wit-component looks for a memory.
 const MEMORY: &str = "memory";
 /// The name under which wit-component looks for a `realloc`.

@@ -147,8 +147,24 @@ fn two_parts_become_one_module_with_two_memories() {
 }
 
 #[test]
+fn the_core_module_alone_has_the_memories_and_the_exports() {
+    let request = Request { is_core: true, ..Request::default() };
+    let fused = fuse_with(&lists(true, true), &request).unwrap();
+    assert!(!Parser::is_component(&fused.binary));
+    let mut exports = Vec::new();
+    for payload in Parser::new(0).parse_all(&fused.binary) {
+        if let Payload::ExportSection(section) = payload.unwrap() {
+            exports.extend(section.into_iter().map(|export| export.unwrap().name.to_owned()));
+        }
+    }
+    for name in ["memory", "memory:2"] {
+        assert!(exports.iter().any(|export| export == name), "{name}: {exports:?}");
+    }
+}
+
+#[test]
 fn each_export_names_the_memory_of_its_part() {
-    let memories = lifted_memories(&fused(&lists(true, false)).component);
+    let memories = lifted_memories(&fused(&lists(true, false)).binary);
     assert_eq!(memories.len(), 2);
     assert_ne!(memories[0], memories[1]);
 }
@@ -156,7 +172,7 @@ fn each_export_names_the_memory_of_its_part() {
 #[test]
 fn flags_that_nothing_reads_are_left_out() {
     let has_globals = |text: &str| {
-        let component = fused(text).component;
+        let component = fused(text).binary;
         let mut payloads = Parser::new(0).parse_all(&component);
         payloads.any(|payload| matches!(payload.unwrap(), Payload::GlobalSection(_)))
     };
@@ -188,7 +204,7 @@ fn names_are_left_out_unless_they_are_asked_for() {
     let text =
         lists(false, false).replace("(func (export \"list\")", "(func $named (export \"list\")");
     let has_name = |keeps_names| {
-        let request = Request { level: None, keeps_names };
+        let request = Request { level: None, keeps_names, ..Request::default() };
         let component = fuse_with(&text, &request).unwrap().binary;
         component.windows(5).any(|bytes| bytes == b"named")
     };

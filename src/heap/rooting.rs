@@ -17,7 +17,8 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         self.try_push(object).map_or_else(|| self.push_in_full(object), Ok)
     }
 
-    /// [`push`](Self::push), of null or an object in a block, where a root was before.
+    /// [`push`](Self::push), of null or an object in a block, below the most slots
+    /// that were ever in use.
     #[inline(always)]
     pub fn try_push(&mut self, object: Reference) -> Option<()> {
         if !self.roots.pushes_in_line() {

@@ -4,6 +4,7 @@ use super::{NO_LINK, Roots};
 use crate::memory::Memory;
 use crate::memory::model::ModelMemory;
 use crate::memory::supply::Supply;
+use tether_model::choices::Choices;
 
 const CAPACITY: u32 = 10;
 
@@ -22,6 +23,43 @@ fn stack() -> (Supply<ModelMemory>, Roots) {
     roots.enter_scope(memory).unwrap();
     assert!(roots.is_consistent(memory));
     (supply, roots)
+}
+
+/// Pushes in line and by the other way, scopes, and whatever takes roots away again: the peak is
+/// the most slots that were ever in use.
+#[test]
+fn the_peak_is_the_most_that_was_in_use() {
+    for seed in 0..200 {
+        let mut supply = Supply::new(ModelMemory::new());
+        let mut roots = Roots::new(CAPACITY);
+        assert!(roots.take_memory(&mut supply));
+        let memory = &mut supply.memory;
+        let mut choices = Choices::seeded(seed);
+        let mut most = 0;
+        for step in 0..300 {
+            match choices.below(8) {
+                0..=2 if roots.pushes_in_line() => roots.push_in_line(memory, 8),
+                0..=2 => drop(roots.push(memory, 8)),
+                3 => drop(roots.pop(memory)),
+                4 => roots.truncate(choices.below(roots.depth() + 1)).unwrap(),
+                5 => drop(roots.enter_scope(memory)),
+                6 => drop(roots.leave_scope(memory, 16)),
+                _ if roots.scope_depth() > 0 && roots.has_room(1) => {
+                    let scoped = roots.scoped();
+                    roots.push_scoped(memory, 24);
+                    most = most.max(roots.used());
+                    if choices.below(2) == 0 {
+                        roots.unroot_scoped(scoped);
+                    }
+                }
+                _ if roots.has_room(1) => roots.replace_from(memory, roots.depth(), 32),
+                _ => {}
+            }
+            most = most.max(roots.used());
+            assert_eq!(roots.peak(), most, "seed {seed}, step {step}");
+            assert!(roots.is_consistent(memory), "seed {seed}, step {step}");
+        }
+    }
 }
 
 #[test]

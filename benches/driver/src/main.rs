@@ -25,7 +25,7 @@ mod results;
 mod targets;
 
 use catalog::{cells, matches};
-use cells::{Cell, Engine, Kind, Peer};
+use cells::{Cell, Kind, Peer};
 use measure::{Hosts, Repetitions, measure};
 use peers::{Builder, Source};
 use results::Results;

@@ -20,8 +20,8 @@ world one component that runs wherever components do.
 
 Usage: tether link GUEST -o OUT.wasm [options]
 
-GUEST is a core module, binary (.wasm) or text (.wat), that imports its memory and the
-collector's functions, through one of two doors:
+GUEST is a core module, binary (.wasm) or text (.wat), that imports the collector's
+functions, through one of two doors:
 
   component  GUEST is what a compiler made with bindings of `tether:gc` (wit-bindgen's, or
              its own), before it became a component. It imports from
@@ -30,15 +30,16 @@ collector's functions, through one of two doors:
   core       GUEST imports from the module `tether_gc` functions, and the constant
              `tether_state` if it uses that (docs/core-abi.md)
 
-The memory is imported from `tether_gc` or, as linkers write it (--import-memory), from
-`env`. GUEST may also be a module that wasm-ld has linked with libtether_gc.a, or for the
+GUEST has a memory, which gives way to the collector's; or it imports one, from `tether_gc`
+or, as linkers write it (--import-memory), from `env`. GUEST may also be a module that wasm-ld has linked with libtether_gc.a, or for the
 component door with libtether_gc_lowered.a: such a module is only optimised and encoded.
 
 All other imports of GUEST stay as they are. This holds for `env` too, in which clang and
 wasm-ld put every import without a module of its own; but names there that begin with
 `tether_` are the collector's.
 
-Addresses below 1048576 (1 MiB) are the guest's, for its data and its own stack.
+Addresses below 1048576 (1 MiB) are the guest's, for its data and its own stack, so the
+stack must be small (-z stack-size=65536).
 
 A guest of the core door may export `tether_release` to be given released handles;
 otherwise they wait for `tether_drain`. Through the component door they wait for

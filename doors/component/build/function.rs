@@ -17,6 +17,9 @@ use wit_bindgen_core::wit_parser::{
 /// The name of the record that every operation's failure is.
 const ERROR: &str = "Error";
 
+/// What happens if a guest gives the number of a case that there is not, by the canonical ABI.
+const TRAP: &str = "_ => core::arch::wasm32::unreachable(),";
+
 /// Who calls a function.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -106,7 +109,7 @@ impl Bindgen for Body<'_> {
     ) {
         match instruction {
             Instruction::GetArg { nth } if self.return_pointer == Some(*nth) => {
-                self.line(&format!("let answer = Place(p{nth});"));
+                self.line(&format!("let answer = Place::at(p{nth});"));
                 results.push("answer".to_owned());
             }
             Instruction::GetArg { nth } => results.push(format!("p{nth}")),
@@ -162,11 +165,15 @@ impl Bindgen for Body<'_> {
                 let mut arms = String::new();
                 for (index, (case, (code, value))) in variant.cases.iter().zip(&blocks).enumerate()
                 {
-                    let last = index + 1 == blocks.len();
+                    // An adapter has checked the number of the case; a guest's has not been.
+                    let last = self.form == Form::Lifted && index + 1 == blocks.len();
                     let pattern = if last { "_".to_owned() } else { index.to_string() };
                     let case = camel(&case.name);
                     write!(arms, "{pattern} => {{ {code} {name}::{case}({value}) }} ")
                         .expect("a string takes all");
+                }
+                if self.form == Form::Lowered {
+                    arms += TRAP;
                 }
                 results.push(format!("match {} {{ {arms}}}", operands[0]));
             }
@@ -174,7 +181,13 @@ impl Bindgen for Body<'_> {
                 let blocks = self.blocks(2);
                 let (code, value) = &blocks[1];
                 let case = &operands[0];
-                results.push(format!("if {case} == 0 {{ None }} else {{ {code} Some({value}) }}"));
+                let (some, other) = match self.form {
+                    Form::Lifted => ("_", ""),
+                    Form::Lowered => ("1", TRAP),
+                };
+                results.push(format!(
+                    "match {case} {{ 0 => None, {some} => {{ {code} Some({value}) }} {other} }}"
+                ));
             }
             Instruction::OptionLower { .. } => {
                 let blocks = self.blocks(2);

@@ -104,14 +104,27 @@ impl Answer for Area {
 
 /// The place that a guest in the same memory gives for an answer: its address.
 #[derive(Clone, Copy)]
-pub struct Place(pub u32);
+pub struct Place(u32);
+
+impl Place {
+    /// The place at an address.
+    ///
+    /// # Safety
+    ///
+    /// By the canonical ABI the guest has memory there for the whole answer, and nothing else has a
+    /// reference to it.
+    #[inline(always)]
+    pub unsafe fn at(address: u32) -> Self {
+        Place(address)
+    }
+}
 
 impl Answer for Place {
     #[inline(always)]
     fn put<T>(self, offset: usize, value: T) {
         let place = self.0 as *mut u8;
-        // SAFETY: by the canonical ABI the guest has memory there for the whole answer. If what it
-        // gives is no memory, the store traps, as an adapter would.
+        // SAFETY: the contract of `at`. If what the guest gives is no memory, the store traps, as an
+        // adapter would.
         unsafe { place.wrapping_add(offset).cast::<T>().write_unaligned(value) };
     }
 }

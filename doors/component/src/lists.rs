@@ -21,7 +21,7 @@ use core::alloc::Layout;
 use core::arch::wasm32::memory_size;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
-use core::{ptr, slice};
+use core::{mem, ptr, slice};
 use tether_gc::{Error, Handle, Registration, Store};
 
 /// Bytes that lists have from the start, so that those up to about that length can be
@@ -61,12 +61,11 @@ pub struct OfComponent(UnsafeCell<Lists>);
 // SAFETY: memory::linear refuses builds with threads.
 unsafe impl Sync for OfComponent {}
 
-static LISTS: OfComponent = OfComponent(UnsafeCell::new(Lists {
-    address: ptr::without_provenance_mut(ALIGN),
-    size_bytes: 0,
-}));
+static LISTS: OfComponent = OfComponent(UnsafeCell::new(Lists::EMPTY));
 
 impl Lists {
+    const EMPTY: Lists = Lists { address: ptr::without_provenance_mut(ALIGN), size_bytes: 0 };
+
     /// The one of this component.
     ///
     /// # Safety
@@ -96,6 +95,17 @@ impl Lists {
         }
         // SAFETY: there are so many bytes, aligned, and any bytes are items.
         Ok(unsafe { slice::from_raw_parts_mut(self.address.cast(), count) })
+    }
+
+    /// Takes the memory out.
+    fn take(&mut self) -> Lists {
+        mem::replace(self, Lists::EMPTY)
+    }
+
+    /// Puts memory back that was taken out, in the place of what there is by now.
+    fn put_back(&mut self, lists: Lists) {
+        let _ = self.resize(0);
+        *self = lists;
     }
 
     /// Other memory of so many bytes, which are zero.
@@ -174,7 +184,7 @@ pub unsafe fn borrow<'a, T: Item>(address: u32, count: u32) -> &'a [T] {
     let size_bytes = u64::from(count) * size_of::<T>() as u64;
     check(address, size_bytes, align_of::<T>() as u32);
     if count == 0 {
-        // The address of an empty list may be anything.
+        // An empty list may be at address 0, at which no slice can be.
         return &[];
     }
     // SAFETY: the range is aligned memory, and the contract. Any bytes are items.
@@ -213,12 +223,17 @@ pub unsafe fn hand_over<C: Caller, T: Item>(list: Given<T>) -> (u32, u32) {
         return (align as u32, 0);
     }
     let size_bytes = count as usize * size_of::<T>();
-    // SAFETY: the contract. By the canonical ABI the caller's allocator calls no import, so it makes
-    // no list here.
+    // By the canonical ABI the caller's allocator calls no import, but nothing here keeps it from
+    // calling this door. The list's buffer is out of the way of a list that it makes then.
+    // SAFETY: no operation has the heap.
+    let buffer = unsafe { Lists::of_component() }.take();
+    // SAFETY: the contract.
     let address = unsafe { C::allocate(align, size_bytes) };
     check(address as u32, size_bytes as u64, align as u32);
     // SAFETY: the buffer has so many bytes, and so has what the caller's allocator gave.
     unsafe { ptr::copy_nonoverlapping(from as *const u8, address, size_bytes) };
+    // SAFETY: no operation has the heap.
+    unsafe { Lists::of_component() }.put_back(buffer);
     (address as u32, count)
 }
 

@@ -112,7 +112,8 @@ impl<O: Observer> HeapCell<O> {
     /// # Safety
     ///
     /// No operation has the heap: the module calls nothing outside itself while one does, so no
-    /// call comes from inside another. The operation is as for [`with_idle`](Self::with_idle).
+    /// call comes from inside another. The operation is as for [`with_idle`](Self::with_idle). If
+    /// the host goes on after a trap inside an operation, the heap is as the trap left it.
     #[inline(always)]
     pub unsafe fn with_own<R>(&self, operation: impl FnOnce(&mut Heap<LinearMemory, O>) -> R) -> R {
         // SAFETY: by the contract there is no other reference, and none is made before this one

@@ -10,7 +10,7 @@ use tether_runner::engine::{compile, engine};
 use wasmtime::component::{Component, ComponentType, Instance, Lift, Linker, Val};
 use wasmtime::{Engine, Result, Store, StoreContextMut};
 
-use crate::support::{Host, jco_harness, run_json};
+use crate::support::{Host, jco_harness, jco_harness_with, node_for_two_memories, run_json};
 
 /// One of the guests.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,10 @@ impl Guest {
     }
 
     fn call_on_jco(self, version: &str, calls: &Value) -> Seen {
-        let mut node = jco_harness("guest.mjs", version);
+        let mut node = match self.artifact.contains("fused") {
+            true => jco_harness_with("guest.mjs", version, &node_for_two_memories()),
+            false => jco_harness("guest.mjs", version),
+        };
         node.arg(crate::support::artifact(self.artifact))
             .arg(self.interface[1])
             .arg(calls.to_string());
