@@ -20,6 +20,7 @@ mod guests;
 mod harness;
 mod ledger;
 mod limits;
+mod linked;
 mod malformed;
 mod memory;
 mod missing_root;
