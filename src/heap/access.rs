@@ -83,15 +83,11 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     /// [`set`](Self::set), of one of the first 16 words of an object in a block.
     #[inline(always)]
     pub fn try_set(&mut self, object: Reference, index: u32, value: u32) -> Option<()> {
-        let start = self.find_in_block(object)?;
-        let memory = &self.supply.memory;
-        if !metadata::has_word(memory, start, index) {
-            return None;
-        }
+        let (start, first_byte) = self.start_in_block(object)?;
         let byte = match index / GRANULE_WORDS {
-            // This byte was loaded already.
-            0 => memory.load_u8(start),
-            granule => memory.load_u8(start + granule),
+            0 => first_byte,
+            _ if !metadata::has_word(&self.supply.memory, start, index) => return None,
+            granule => self.supply.memory.load_u8(start + granule),
         };
         let is_reference = byte & (REFERENCE_0 << (index % GRANULE_WORDS)) != 0;
         if is_reference && value != 0 {
@@ -264,16 +260,24 @@ impl<M: Memory, O: Observer> Heap<M, O> {
         Ok(Object::Large { position })
     }
 
-    /// The start byte of the live object that starts at `reference`, in a block.
+    /// The address of the start byte of the live object that starts at `reference`, in a block.
     #[inline(always)]
     pub(super) fn find_in_block(&self, reference: Reference) -> Option<u32> {
+        self.start_in_block(reference).map(|(start, _)| start)
+    }
+
+    /// The start byte of the live object that starts at `reference`, in a block: its address, and
+    /// the byte.
+    #[inline(always)]
+    fn start_in_block(&self, reference: Reference) -> Option<(u32, u8)> {
         let memory = &self.supply.memory;
         let aligned = reference.is_multiple_of(GRANULE_BYTES);
         if !aligned || !self.blocks.page_map().is_block(memory, reference) {
             return None;
         }
         let start = metadata::metadata_of(reference);
-        (memory.load_u8(start) & self.live != 0).then_some(start)
+        let byte = memory.load_u8(start);
+        (byte & self.live != 0).then_some((start, byte))
     }
 
     pub(super) fn size_of_found(&self, object: Object) -> u32 {
