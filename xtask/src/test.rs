@@ -29,7 +29,7 @@ In this order:
   6. cargo xtask vera --test: Vera programs, on their own collector and on this one
   7. cargo xtask bench --quick: every peer runs, and all checksums agree
 
-The first time takes about 40 minutes on two cores, later ones some fifteen.
+The first time takes about 50 minutes on two cores, later ones some twenty.
 
 Options:
   -h, --help    print this
