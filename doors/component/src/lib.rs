@@ -8,8 +8,9 @@
 //!   of its own, which implements [`World`] and calls [`export_lifted!`]: `doors/collector`,
 //!   `doors/collector-push`, `doors/collector-wasi`.
 //! - *Lowered*: what a guest imports, for a guest in the same memory, with which `tether link` or
-//!   wasm-ld has linked it. A module or library implements [`lists::Caller`], too, and calls
-//!   [`export_lowered!`] or [`export_symbols!`]: `doors/lowered-module`, `doors/lowered-library`.
+//!   wasm-ld has linked it. A module or library implements [`lists::Caller`], whose world is
+//!   [`Linked`], and calls [`export_lowered!`] or [`export_symbols!`]: `doors/lowered-module`,
+//!   `doors/lowered-library`.
 //!
 //! The door is for Wasm; natively there is nothing in this crate.
 
@@ -20,6 +21,7 @@ extern crate alloc;
 
 pub mod answer;
 mod exports;
+mod linked;
 pub mod lists;
 pub mod types;
 
@@ -31,6 +33,7 @@ pub mod glue {
 }
 
 pub use exports::Door;
+pub use linked::Linked;
 
 use tether_door::HeapCell;
 use tether_gc::memory::linear::{LinearMemory, RustAllocator};

@@ -5,31 +5,16 @@
 
 #![cfg(target_arch = "wasm32")]
 #![no_std]
-#![expect(unsafe_code, reason = "an import, and the promise of what the world calls")]
+#![expect(unsafe_code, reason = "an import")]
 
 use core::ptr;
 use tether_component_door::lists::Caller;
-use tether_component_door::{Door, World};
-use tether_door::HeapCell;
-use tether_gc::Silent;
+use tether_component_door::{Door, Linked};
 
 /// The guest that the module is linked with.
-struct Linked;
+struct Guest;
 
-static HEAP: HeapCell<Silent> = HeapCell::new(Silent);
-
-// SAFETY: only the caller's allocator is called, and no operation has the heap then.
-unsafe impl World for Linked {
-    type Observer = Silent;
-
-    const CALLS_OUT: bool = false;
-
-    fn heap() -> &'static HeapCell<Silent> {
-        &HEAP
-    }
-}
-
-impl Caller for Linked {
+impl Caller for Guest {
     unsafe fn allocate(align: usize, size_bytes: usize) -> *mut u8 {
         #[link(wasm_import_module = "tether:guest")]
         unsafe extern "C" {
@@ -45,4 +30,4 @@ impl Caller for Linked {
     }
 }
 
-tether_component_door::export_lowered!(Door<Linked>);
+tether_component_door::export_lowered!(Door<Linked<Guest>>);
