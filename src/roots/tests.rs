@@ -29,7 +29,8 @@ fn stack() -> (Supply<ModelMemory>, Roots) {
 /// the most slots that were ever in use.
 #[test]
 fn the_peak_is_the_most_that_was_in_use() {
-    for seed in 0..200 {
+    let seeds = if cfg!(miri) { 3 } else { 200 };
+    for seed in 0..seeds {
         let mut supply = Supply::new(ModelMemory::new());
         let mut roots = Roots::new(CAPACITY);
         assert!(roots.take_memory(&mut supply));
