@@ -51,15 +51,18 @@ impl<M: Memory, O: Observer> Heap<M, O> {
     #[inline(always)]
     pub fn try_allocate(&mut self, layout: LayoutId, length: u32) -> Option<Reference> {
         let small = self.layouts.small(&self.supply.memory, layout, length)?;
-        if self.options.stress > 0 || self.roots.scope_depth() > 0 {
+        if self.options.stress > 0 {
+            return None;
+        }
+        if self.roots.scope_depth() > 0 {
             return self.try_allocate_scoped(small);
         }
         self.bump_small(small.words, small.template)
     }
 
-    /// [`try_allocate`](Self::try_allocate) in a scope, or under stress.
+    /// [`try_allocate`](Self::try_allocate) in a scope.
     fn try_allocate_scoped(&mut self, small: Small) -> Option<Reference> {
-        if self.options.stress > 0 || !self.roots.has_room(1) {
+        if !self.roots.has_room(1) {
             return None;
         }
         let object = self.bump_small(small.words, small.template)?;

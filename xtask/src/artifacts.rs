@@ -27,6 +27,8 @@ Writes to target/tether/:
   ledger.wasm                 the guest
   ledger-composed.wasm        the guest and the collector
   ledger-composed-wasi.wasm   the guest and the collector for WASI hosts
+  ledger-linked.wasm          the guest and the collector, linked
+  ledger-fused.wasm           the composition, fused
   core/*.wasm                 the core modules that the components are made of;
                               the collectors' have been through wasm-opt, from the
                               npm package binaryen

@@ -9,8 +9,7 @@ pub enum Engine {
     Wasmtime,
     /// V8, in Node 24.
     V8,
-    /// wasmtime as Tether's documentation advises: with calls between functions inlined, within a
-    /// module and between components.
+    /// wasmtime as Tether's documentation advises: with calls between components inlined.
     WasmtimeInlined,
     /// The current jco, on Node 24.
     Jco,
@@ -185,6 +184,16 @@ impl Peer {
     /// Whether it calls the collector once for many operations.
     fn is_batched(self) -> bool {
         matches!(self, Peer::TetherBatched | Peer::TetherLinkedBatched | Peer::TetherFusedBatched)
+    }
+
+    /// The peer that has the same program: a call for each operation and batches are exports of one.
+    pub fn with_its_program(self) -> Peer {
+        match self {
+            Peer::TetherBatched | Peer::Crossings => Peer::TetherComponent,
+            Peer::TetherLinkedBatched => Peer::TetherLinked,
+            Peer::TetherFusedBatched => Peer::TetherFused,
+            other => other,
+        }
     }
 
     /// The function of its program that does a workload.

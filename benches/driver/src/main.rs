@@ -197,7 +197,7 @@ fn program_of(cell: &Cell) -> (Peer, Source) {
         Kind::Cliff(_) => Source::Cliffs,
         _ => Source::Workloads,
     };
-    (cell.peer, source)
+    (cell.peer.with_its_program(), source)
 }
 
 /// The command line's options; none if the command line only asks for help.

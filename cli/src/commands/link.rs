@@ -31,8 +31,10 @@ functions, through one of two doors:
              `tether_state` if it uses that (docs/core-abi.md)
 
 GUEST has a memory, which gives way to the collector's; or it imports one, from `tether_gc`
-or, as linkers write it (--import-memory), from `env`. GUEST may also be a module that wasm-ld has linked with libtether_gc.a, or for the
-component door with libtether_gc_lowered.a: such a module is only optimised and encoded.
+or, as linkers write it (--import-memory), from `env`.
+
+GUEST may also be a module that wasm-ld has linked with libtether_gc.a, or for the component
+door with libtether_gc_lowered.a. Such a module is only optimised and encoded.
 
 All other imports of GUEST stay as they are. This holds for `env` too, in which clang and
 wasm-ld put every import without a module of its own; but names there that begin with

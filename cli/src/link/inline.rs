@@ -14,7 +14,7 @@ const SECTION: &str = "binaryen.inline";
 /// The value that stands for *always*.
 const ALWAYS: u8 = 127;
 
-/// The operations that have a quick case in line, by the end of their names.
+/// The operations that have a quick case in line: interface and function.
 pub const QUICK: [(&str, &str); 7] = [
     ("heap", "allocate"),
     ("heap", "get"),
@@ -27,13 +27,10 @@ pub const QUICK: [(&str, &str); 7] = [
 
 /// Whether an export of the collector's has a quick case: `tether:gc/heap@0.1.0 get`.
 fn is_quick(export: &str) -> bool {
-    let place = |export: &str| {
-        let (module, name) = export.split_once(' ')?;
-        let (_, interface) = module.split_once('/')?;
-        let interface = interface.split('@').next()?;
-        QUICK.iter().position(|quick| *quick == (interface, name))
-    };
-    place(export).is_some()
+    QUICK.iter().any(|(interface, name)| {
+        export.starts_with(&format!("tether:gc/{interface}@"))
+            && export.ends_with(&format!(" {name}"))
+    })
 }
 
 /// The module with the hint for each exported function that has a quick case.

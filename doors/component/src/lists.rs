@@ -70,10 +70,10 @@ impl Lists {
     ///
     /// # Safety
     ///
-    /// The caller has the heap of this component lent to it, and calls this once.
+    /// There is no other reference. The caller has the heap of this component lent to it, and calls
+    /// this once; or no operation has the heap.
     pub unsafe fn of_component() -> &'static mut Self {
-        // SAFETY: the heap is lent to one operation at a time, and so there is no other
-        // reference.
+        // SAFETY: the contract.
         unsafe { &mut *LISTS.0.get() }
     }
 
